@@ -1,0 +1,1 @@
+"""What every performance claim of pullse is made of. `bin/bench` runs it."""

@@ -1,0 +1,103 @@
+"""`python -m bench [PARTS] [--quick] [--write]`: run the parts, print tables and verdicts.
+
+The exit status is 1 when a promise was missed and 2 when something could not be measured.
+"""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from bench import explain, granian_or_uvicorn, latency, memory, report, scale, speed
+from bench.cluster import cluster
+from bench.load import Failed, generator_name
+from bench.report import Section
+
+STARTED = time.monotonic()
+
+
+def main() -> int:
+    options = arguments()
+    say(f"load by {generator_name()}")
+    sections: list[Section] = []
+    try:
+        for part in options.parts:
+            for section in PARTS[part](options):
+                print(f"\n{section}\n", flush=True)
+                sections.append(section)
+    except Failed as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 2
+    if options.write:
+        report.write_page(sections, shlex.join(["bin/bench", *sys.argv[1:]]))
+    missed = [verdict for section in sections for verdict in section.verdicts
+              if not verdict.is_kept]  # fmt: skip
+    print(f"{len(missed)} promises missed." if missed else "All promises kept.")
+    return 1 if missed else 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__.partition(":")[2])
+    parser.add_argument("parts", nargs="*", help=f"all of: {', '.join(ALL)}; or explain")
+    parser.add_argument("--quick", action="store_true", help="short runs, 50,000 tickets as many")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    options = parser.parse_args()
+    options.parts = options.parts or list(ALL)
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"There is no part {', '.join(sorted(unknown))}.")
+    return options
+
+
+def run_speed(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield speed.measure(own, seconds=2 if options.quick else 8, say=say)
+
+
+def run_servers(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield granian_or_uvicorn.measure(own, seconds=2 if options.quick else 5, say=say)
+
+
+def run_latency(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster({"track_commit_timestamp": "on"}) as own:
+        yield latency.measure(own, seconds=5 if options.quick else 30, say=say)
+
+
+def run_memory(options: argparse.Namespace) -> Iterator[Section]:
+    yield memory.measure(seconds=2 if options.quick else memory.SETTLE, say=say)
+
+
+def run_scale(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield from scale.measure(
+            own,
+            seconds=1 if options.quick else 4,
+            searches=20 if options.quick else 100,
+            many=60_000 if options.quick else scale.MANY,
+            say=say,
+        )
+
+
+def run_explain(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster(explain.OPTIONS) as own:
+        explain.show(own, many=60_000 if options.quick else scale.MANY, say=say)
+    yield from ()
+
+
+ALL: dict[str, Callable[[argparse.Namespace], Iterator[Section]]] = {
+    "speed": run_speed,
+    "servers": run_servers,
+    "latency": run_latency,
+    "memory": run_memory,
+    "scale": run_scale,
+}
+PARTS = {**ALL, "explain": run_explain}
+
+
+def say(what: str) -> None:
+    print(f"[{time.monotonic() - STARTED:5.0f} s] {what}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""What is printed, and the page that is written from it: tables, verdicts, the machine."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+
+from bench.load import generator_name
+from pullse.kit import postgres
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "performance.md"
+PACKAGES = ("granian", "litestar", "msgspec", "asyncpg", "uvloop", "uvicorn", "fastapi",
+            "sqlalchemy", "pydantic")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One promise of ours, and what was measured."""
+
+    promise: str
+    measured: str
+    is_kept: bool
+
+    def __str__(self) -> str:
+        return f"{'PASS' if self.is_kept else 'MISS'}  {self.promise}: {self.measured}"
+
+
+@dataclass(frozen=True)
+class Section:
+    name: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    verdicts: Sequence[Verdict] = field(default=())
+
+    def __str__(self) -> str:
+        lines = [self.name, "", table(self.columns, self.rows)]
+        if self.verdicts:
+            lines += ["", *map(str, self.verdicts)]
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        lines = [table(self.columns, self.rows)]
+        if self.verdicts:
+            kept = [(each.promise, each.measured, "yes" if each.is_kept else "**no**")
+                    for each in self.verdicts]  # fmt: skip
+            lines += ["", table(("promised", "measured", "kept"), kept)]
+        return "\n".join(lines)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that also reads well in a terminal: numbers to the right."""
+    widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cell.rjust(width) if at else cell.ljust(width)
+                  for at, (cell, width) in enumerate(zip(cells, widths, strict=True))]  # fmt: skip
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(columns), line(rule), *map(line, rows)])
+
+
+def write_page(sections: Sequence[Section], command: str) -> None:
+    """Fill the frame; a part that was not run keeps saying so."""
+    parts = dict.fromkeys(PARTS.values(), "*Not measured yet.*")
+    parts |= {PARTS[section.name]: section.markdown() for section in sections}
+    frame = Template((HERE / "performance.md.template").read_text())
+    today = datetime.now(UTC).date().isoformat()
+    PAGE.write_text(frame.substitute(parts, command=command, machine=machine(), date=today))
+
+
+# The name of each section, and where the frame has it.
+PARTS = {
+    "Speed": "speed",
+    "Servers": "servers",
+    "Scale": "scale",
+    "Full text": "search",
+    "Latency": "latency",
+    "Memory": "memory",
+}
+
+
+def machine() -> str:
+    """One line a fact, as a Markdown list."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    facts = [
+        f"{os.cpu_count()} cores ({processor()}), {memory:.0f} GiB of memory, "
+        f"{platform.system()} {platform.release()}",
+        f"Python {platform.python_version()}, {postgres.find()}",
+        "packages: " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        f"load: {generator_name()}, on the same machine",
+    ]
+    return "\n".join(f"- {fact}" for fact in facts)
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def per_second(rate: float) -> str:
+    return f"{rate:,.0f}/s"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.1f}×"
+
+
+def share(ratio: float) -> str:
+    return f"{ratio * 100:.0f} %"
+
+
+def ms(milliseconds: float) -> str:
+    return f"{milliseconds:.1f} ms"

@@ -1,0 +1,67 @@
+"""The measured calls as pgbench scripts, made from the application's own SQL.
+
+Parameters become constants or expressions, which spares PostgreSQL a little work: the limit
+that we are compared with is rather too high than too low.
+"""
+
+from bench import data
+from bench.pgbench import CLIENTS, ID, script
+from pullse.tickets import listing, queries
+
+TEXTS = 40
+STEPS = ("in_progress", "resolved", "closed", "open")
+
+
+def get_one(tickets: int) -> list[str]:
+    return [script(queries.GET_SQL, {1: ID}, f"i random(1, {tickets})")]
+
+
+def list_newest() -> list[str]:
+    """Our server asks for one row more than it shows, to know whether there is a next page."""
+    return [script(listing.LIST_SQL, {1: "51"})]
+
+
+def create() -> list[str]:
+    """One ticket a transaction. Our server sends several at once when they come at once."""
+    writer = data.Writer(5)
+    return [
+        script(
+            queries.CREATE_SQL,
+            {
+                1: "ARRAY[uuidv7()]",
+                2: f"ARRAY['{writer.title()}']",
+                3: f"ARRAY['{writer.description()}']",
+                4: "ARRAY['low']",
+                5: "ARRAY['open']",
+                6: "CAST(ARRAY[NULL] AS uuid[])",
+                7: "ARRAY['token']",
+                8: "ARRAY['0123456789abcdef01234567']",
+            },
+        )
+        for _ in range(TEXTS)
+    ]
+
+
+def change(tickets: int) -> list[str]:
+    """Each client goes round its own tickets and gives each the next status: all change a row."""
+    own = tickets // CLIENTS
+    return [
+        script(
+            queries.CHANGE_SQL,
+            {
+                1: ID,
+                2: "CAST(NULL AS text)",
+                3: "CAST(NULL AS text)",
+                4: f"(CAST(ARRAY{list(STEPS)} AS text[]))[:s + 1]",
+                5: "CAST(NULL AS text)",
+                6: "false",
+                7: "CAST(NULL AS uuid)",
+                8: "CAST(NULL AS integer[])",
+                9: "'token'",
+                10: "'0123456789abcdef01234567'",
+            },
+            "n :n + 1",
+            f"i :client_id * {own} + :n % {own} + 1",
+            f"s (:n / {own}) % {len(STEPS)}",
+        )
+    ]

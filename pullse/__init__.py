@@ -1,0 +1,3 @@
+"""pullse: a help desk on PostgreSQL alone."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,3 @@
+from pullse.cli import main
+
+main()

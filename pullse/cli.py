@@ -1,0 +1,316 @@
+"""The command `pullse`: each command is a few lines that call what does the work."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from pullse import __version__, app, demo, server, settings
+from pullse.errors import Refusal
+from pullse.kit import events, jobs, logs, migrate
+from pullse.kit.db import Database, open_database
+from pullse.kit.edge import Guard
+from pullse.kit.guard import BearerToken, LocalOwner
+from pullse.kit.postgres import Unavailable
+from pullse.operations import backup, doctor
+from pullse.server import PortTaken, Process
+from pullse.settings import Settings
+from pullse.store import Store, opened
+
+TROUBLE = (settings.Wrong, Unavailable, PortTaken, migrate.Broken, Refusal, backup.Failed)
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the embedded database is kept.",
+)
+port_option = click.option("--port", type=click.IntRange(0, 65535), help="0 takes a free one.")
+demo_option = click.option("--demo", "with_demo", is_flag=True, help="Load a small story first.")
+
+
+class Commands(click.Group):
+    """Trouble that has a sentence is said as that sentence, without a trace."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except TROUBLE as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands)
+@click.version_option(__version__, prog_name="pullse")
+def main() -> None:
+    """A help desk on PostgreSQL alone."""
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@port_option
+@data_dir_option
+@demo_option
+def dev(host: str, port: int | None, data_dir: Path | None, with_demo: bool) -> None:
+    """Serve on this machine alone: no login, the embedded database unless DATABASE_URL is set."""
+    if not is_loopback(host):
+        raise click.ClickException(
+            f"pullse dev has no login and binds loopback addresses only, not {host}; "
+            "for other machines there is pullse serve."
+        )
+    found = read_settings(data_dir)
+    bound = server.bind(host, found.port if port is None else port)
+    with opened(found) as store:
+        prepare(store, found, with_demo=with_demo)
+        server.run(
+            Process(found, store.url, LocalOwner(), lambda: say_start(bound, store, found)), bound
+        )
+
+
+@main.command()
+@click.option("--host", default="0.0.0.0", show_default=True)  # noqa: S104 -- that is its purpose
+@port_option
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@data_dir_option
+@demo_option
+def serve(
+    host: str, port: int | None, workers: int, data_dir: Path | None, with_demo: bool
+) -> None:
+    """Serve a team: any host, every call carries PULLSE_API_TOKEN as a Bearer token."""
+    found = read_settings(data_dir)
+    guard = token_guard(found)
+    bound = server.bind(host, found.port if port is None else port)
+    with opened(found) as store:
+        prepare(store, found, with_demo=with_demo)
+        process = Process(found, store.url, guard, lambda: say_start(bound, store, found))
+        if workers == 1:
+            server.run(process, bound)
+        else:
+            process.announce()
+            server.keep_workers(workers, bound, {"PULLSE_WORKER_DATABASE_URL": store.url})
+
+
+@main.command(hidden=True)
+@click.argument("socket_fd", type=int)
+@click.argument("pipe_fd", type=int)
+def worker(socket_fd: int, pipe_fd: int) -> None:
+    """One of the processes of `serve --workers`; started by it."""
+    url = os.environ.pop("PULLSE_WORKER_DATABASE_URL")
+    found = read_settings(None)
+    server.run_worker(Process(found, url, token_guard(found)), socket_fd, pipe_fd)
+
+
+@main.command()
+@data_dir_option
+def work(data_dir: Path | None) -> None:
+    """Run jobs and the forwarder to Ably alone, without HTTP."""
+    found = read_settings(data_dir)
+    with opened(found, beside=True) as store:
+        prepare(store, found)
+        announce = lambda: click.echo(f"pullse {__version__} works on {store.shown}")  # noqa: E731
+        uvloop.run(server.work(Process(found, store.url, LocalOwner(), announce)))
+
+
+@main.command("migrate")
+@data_dir_option
+def migrate_command(data_dir: Path | None) -> None:
+    """Bring the database to this version's schema."""
+    found = read_settings(data_dir)
+    with opened(found, beside=True) as store:
+        names = prepare(store, found)
+        click.echo("\n".join(f"ran {name}" for name in names) or "The schema is up to date.")
+
+
+@main.command("demo")
+@data_dir_option
+def demo_command(data_dir: Path | None) -> None:
+    """Load a small story of tickets and agents into an empty database."""
+    with database_of(data_dir) as (database, run):
+        loaded = run(demo.load(database))
+        click.echo("The story is loaded." if loaded else "There are tickets already: nothing done.")
+
+
+@main.command("doctor")
+@data_dir_option
+def doctor_command(data_dir: Path | None) -> None:
+    """Check what pullse needs, and say what to do where something is missing."""
+    found = read_settings(data_dir)
+    findings = asyncio.run(doctor.examine(found))
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.is_well else 'BAD '} {finding.what}: {finding.text}")
+        if finding.remedy:
+            click.echo(f"       → {finding.remedy}")
+    if not all(finding.is_well for finding in findings):
+        sys.exit(1)
+
+
+@main.command()
+def routes() -> None:
+    """List all calls of the API."""
+    for call in sorted(app.calls, key=lambda each: (each.path, each.method)):
+        click.echo(f"{call.method:<7}{call.path:<34}{call.summary}")
+
+
+@main.command("events")
+@click.option("--follow", is_flag=True, help="Go on with those to come, until stopped.")
+@click.option("--after", help="A cursor of the feed; without one, all.")
+@data_dir_option
+def events_command(follow: bool, after: str | None, data_dir: Path | None) -> None:
+    """Print the facts, one JSON object a line."""
+    with database_of(data_dir) as (database, run), contextlib.suppress(KeyboardInterrupt):
+        run(print_events(database, after, follow=follow))
+
+
+async def print_events(database: Database, after: str | None, *, follow: bool) -> None:
+    async with database.session() as db:
+        newest = await events.end(db)
+    place = events.START if after is None else events.place_of(after, newest)
+    while True:
+        async with database.session() as db:
+            facts = await events.since(db, place)
+        for fact in facts:
+            cursor = events.cursor(newest.epoch, fact.place)
+            click.echo(f'{{"cursor":"{cursor}",{fact.body[1:]}')
+            place = fact.place
+        if not facts:
+            if not follow:
+                return
+            await asyncio.sleep(0.25)
+
+
+@main.command("jobs")
+@click.option("--retry", type=int, metavar="ID", help="Run a dead or waiting job again now.")
+@click.option("--schedule", "show_schedule", is_flag=True, help="What runs by the clock.")
+@data_dir_option
+def jobs_command(retry: int | None, show_schedule: bool, data_dir: Path | None) -> None:
+    """List jobs that wait, run or are dead."""
+    if show_schedule:
+        for every in app.schedule:
+            click.echo(f"every {every.seconds} s  {every.job.name}")
+        return
+    with database_of(data_dir) as (database, run):
+        if retry is not None:
+            if not run(with_session(database, lambda db: jobs.retry(db, retry))):
+                raise click.ClickException(f"There is no waiting or dead job {retry}.")
+            click.echo(f"Job {retry} is due now.")
+            return
+        found = run(with_session(database, jobs.listed))
+        for each in found:
+            click.echo(f"{each.id:>8}  {each.state:<8} {each.name:<28} {each.args}")
+            if each.error:
+                click.echo(f"          after {each.attempts} attempts: {each.error}")
+        if not found:
+            click.echo("No jobs wait.")
+
+
+@main.command()
+def openapi() -> None:
+    """Print the OpenAPI description of the API."""
+    click.echo(json.dumps(json.loads(app.described(has_token=True)), indent=2))
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@data_dir_option
+def backup_command(file: Path, data_dir: Path | None) -> None:
+    """Write the whole database to FILE, with pg_dump; pullse may go on running."""
+    found = read_settings(data_dir)
+    with opened(found, beside=True) as store:
+        backup.dump(store, found, file)
+        click.echo(f"Wrote {file} ({file.stat().st_size:,} bytes).")
+
+
+@main.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace what is in the database.")
+@data_dir_option
+def restore_command(file: Path, force: bool, data_dir: Path | None) -> None:
+    """Read FILE back into an empty database (or, with --force, over what is there)."""
+    found = read_settings(data_dir)
+    with opened(found) as store:
+        backup.restore(store, found, file, force=force)
+        prepare(store, found)
+        click.echo("The database is restored. Clients of the feed will be told to start over.")
+
+
+def read_settings(data_dir: Path | None) -> Settings:
+    found = settings.load()
+    logs.set_up(found.log_format, found.log_level)
+    return dataclasses.replace(found, data_dir=data_dir.absolute()) if data_dir else found
+
+
+def token_guard(found: Settings) -> Guard:
+    if found.api_token is None:
+        raise settings.Wrong(
+            "pullse serve answers only those who know a token, and none is set. Set "
+            f"PULLSE_API_TOKEN, for example to {secrets.token_urlsafe(32)}"
+        )
+    return BearerToken(found.api_token)
+
+
+def prepare(store: Store, found: Settings, *, with_demo: bool = False) -> list[str]:
+    """Migrate, mend the feed after a move of the data, load the story; say what was migrated."""
+    return uvloop.run(_prepare(store, found, with_demo=with_demo))
+
+
+async def _prepare(store: Store, found: Settings, *, with_demo: bool) -> list[str]:
+    database = await open_database(store.url, direct_url=found.database_direct_url, size=2)
+    try:
+        names = await migrate.migrate(database)
+        async with database.transaction() as db:
+            await events.mend_after_move(db)
+        if with_demo:
+            await demo.load(database)
+        return names
+    finally:
+        await database.close()
+
+
+@contextmanager
+def database_of(data_dir: Path | None) -> Iterator[tuple[Database, Any]]:
+    """The migrated database of a running or a started pullse, and a way to run coroutines on it."""
+    found = read_settings(data_dir)
+    with opened(found, beside=True) as store, asyncio.Runner() as runner:
+        runner.run(_prepare(store, found, with_demo=False))
+        database = runner.run(open_database(store.url, direct_url=found.database_direct_url))
+        try:
+            yield database, runner.run
+        finally:
+            runner.run(database.close())
+
+
+async def with_session(database: Database, query: Any) -> Any:
+    async with database.session() as db:
+        return await query(db)
+
+
+def say_start(bound: Any, store: Store, found: Settings) -> None:
+    host, port = bound.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    base = f"http://{shown}:{port}"
+    push = "Ably" if found.ably else "the feed at /api/events (no ABLY_API_KEY is set)"
+    click.echo(
+        f"pullse {__version__} serves on {base}\n"
+        f"  database   {store.shown}\n"
+        f"  real time  {push}\n"
+        f"  API        {base}/api/openapi.json"
+    )
+    sys.stdout.flush()
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,173 @@
+"""
+The outermost layer: what holds for every request before any handler sees it.
+
+Request ids in and out, who may come in (`Guard`), the size of bodies, CORS for those that
+the guard lets in, the count of requests under way (so that a stop can wait for them) and
+metrics. Plain ASGI, because each request pays for it.
+"""
+
+import asyncio
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from litestar.types import ASGIApp, Receive, Send
+
+from pullse.errors import Refusal
+from pullse.kit.events import Actor
+from pullse.kit.metrics import Metrics
+from pullse.kit.web import Answer, Services, no
+
+BODY_AT_MOST = 1 << 20
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+NO_CACHE = (b"cache-control", b"private, no-cache")
+
+
+class NotLetIn(Refusal):
+    """By the guard, before anything was looked at."""
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Guard(Protocol):
+    def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
+        """The id of the actor who asks. Raises `NotLetIn`."""
+
+    def allows_origin(self, origin: bytes) -> bool:
+        """May pages of this origin read our answers?"""
+
+
+class TooLarge(Exception):
+    """The body went past the limit while it came in."""
+
+
+@dataclass
+class Edge:
+    app: ASGIApp
+    services: Services
+    guard: Guard
+    metrics: Metrics
+    under_way: int = 0
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id", b"")
+        if not REQUEST_ID.fullmatch(request_id):
+            request_id = os.urandom(12).hex().encode()
+        origin = headers.get(b"origin")
+        extra = [(b"x-request-id", request_id), NOSNIFF, NO_CACHE]
+        if origin is not None and self.guard.allows_origin(origin):
+            extra += cors(origin)
+        is_head = scope["method"] == "HEAD"
+        status = 0
+
+        async def send_with_headers(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *extra]
+            elif is_head:
+                message["body"] = b""
+            await send(message)
+
+        self.under_way += 1
+        try:
+            early = self._early(scope, headers, request_id)
+            if early is not None:
+                await early(scope, receive, send_with_headers)
+                return
+            if is_head:
+                scope["method"] = "GET"
+            if b"content-length" not in headers and scope["method"] != "GET":
+                receive = bounded(receive)
+            await self.app(scope, receive, send_with_headers)
+        except TooLarge:
+            if not status:
+                await too_large()(scope, receive, send_with_headers)
+        finally:
+            self.under_way -= 1
+            self.metrics.count(scope, status, time.perf_counter() - started)
+
+    def _early(self, scope: Any, headers: dict[bytes, bytes], request_id: bytes) -> Answer | None:
+        """The answer to what never reaches a handler."""
+        origin = headers.get(b"origin")
+        if (
+            scope["method"] == "OPTIONS"
+            and b"access-control-request-method" in headers
+            and origin is not None
+            and self.guard.allows_origin(origin)
+        ):
+            return preflight()
+        try:
+            actor = self.guard.admit(scope, headers)
+        except NotLetIn as error:
+            challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
+            return no(error.status, str(error), error.code, headers=challenge)
+        length = headers.get(b"content-length")
+        if length is not None and (not length.isdigit() or int(length) > BODY_AT_MOST):
+            return too_large()
+        scope["actor"] = Actor(actor, request_id.decode())
+        scope["services"] = self.services
+        return None
+
+    async def idle(self, patience: float) -> bool:
+        """Wait until no request is under way; False when `patience` seconds were not enough."""
+        give_up = time.monotonic() + patience
+        while self.under_way and time.monotonic() < give_up:
+            await asyncio.sleep(0.01)
+        return not self.under_way
+
+
+def bounded(receive: Receive) -> Receive:
+    """Count what comes in when nobody said how much it will be."""
+    total = 0
+
+    async def counted() -> Any:
+        nonlocal total
+        message: Any = await receive()
+        total += len(message.get("body", b""))
+        if total > BODY_AT_MOST:
+            raise TooLarge
+        return message
+
+    return counted
+
+
+def too_large() -> Answer:
+    return no(
+        413, "The body is larger than 1 MiB.", "too_large", headers=[(b"connection", b"close")]
+    )
+
+
+def cors(origin: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", b"ETag, Location, X-Request-Id, Idempotency-Replayed"),
+        (b"vary", b"Origin"),
+    ]
+
+
+def preflight() -> Answer:
+    return Answer(
+        204,
+        b"",
+        [
+            (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+            (
+                b"access-control-allow-headers",
+                b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, "
+                b"Last-Event-ID, X-Request-Id",
+            ),
+            (b"access-control-max-age", b"600"),
+        ],
+    )

@@ -1,0 +1,248 @@
+"""
+Facts: what happened, to what, by whom.
+
+`record` writes a fact in the caller's transaction, so it is kept if and only if the
+change it tells of is kept. History, feed, push, SLA and mail are all readers of this table.
+
+Ids are handed out before commit, so by id alone a slow transaction's fact could appear
+behind a reader's back. Reading by transaction, and only below the oldest one that is
+still running, means that whatever appears later also sorts later.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from pullse.errors import Gone, Invalid
+from pullse.kit.db import Db, Struct
+
+SCANNED_AT_MOST = 2000
+"""Facts looked at for one filtered page; a page may be short with more to come."""
+
+
+class Actor(Struct, frozen=True):
+    """Who does something, and in which request: "owner", "token", "system", "agent:<uuid>"."""
+
+    id: str
+    request_id: str | None = None
+
+
+SYSTEM = Actor("system")
+
+
+class Place(Struct, frozen=True, order=True):
+    """A place in the feed: everything up to and including this fact has been read."""
+
+    tx: int
+    id: int
+
+
+START = Place(0, 0)
+
+
+class Fact(Struct, frozen=True):
+    """`body` is the fact as JSON text, as the API shows it, but without its cursor."""
+
+    tx: int
+    id: int
+    name: str
+    ticket_id: UUID | None
+    body: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.tx, self.id)
+
+
+class Content(msgspec.Struct):
+    """A fact's body, read."""
+
+    id: int
+    name: str
+    ticket_id: UUID | None
+    actor: str
+    data: dict[str, Any]
+    request_id: str | None
+    at: datetime
+
+
+class Page(Struct, frozen=True):
+    """`place` is where to go on, also when nothing matched; `is_end`: nothing more is settled."""
+
+    facts: Sequence[Fact]
+    place: Place
+    is_end: bool
+
+
+class Position(Struct, frozen=True):
+    epoch: int
+    tx: int
+    id: int
+
+    @property
+    def place(self) -> Place:
+        return Place(self.tx, self.id)
+
+
+async def record(
+    db: Db, name: str, *, by: Actor, ticket_id: UUID | None = None, data: dict[str, Any]
+) -> None:
+    await db.run(
+        """
+        INSERT INTO events (name, ticket_id, actor, request_id, data)
+             VALUES ($1, $2, $3, $4, $5)
+        """,
+        name,
+        ticket_id,
+        by.id,
+        by.request_id,
+        msgspec.json.encode(data).decode(),
+    )
+
+
+async def since(db: Db, place: Place, *, limit: int = 500) -> list[Fact]:
+    """Settled facts after `place`, in the order that never changes."""
+    return await db.all(
+        Fact,
+        """
+        SELECT tx, id, name, ticket_id,
+               (SELECT row_to_json(shown)::text
+                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
+          FROM events
+         WHERE (tx, id) > ($1, $2)
+           AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()
+      ORDER BY tx, id
+         LIMIT $3
+        """,
+        place.tx,
+        place.id,
+        limit,
+    )
+
+
+async def page(
+    db: Db, place: Place, *, limit: int, ticket_id: UUID | None = None, names: Sequence[str] = ()
+) -> Page:
+    """A page of facts after `place`, of one ticket or of some names only."""
+    scan = limit if not names else SCANNED_AT_MOST
+    if ticket_id is None:
+        facts = await since(db, place, limit=scan)
+    else:
+        facts = await of_ticket(db, ticket_id, place, limit=scan)
+    matching = [fact for fact in facts if not names or fact.name in names]
+    is_end = len(facts) < scan and len(matching) <= limit
+    shown = matching[:limit]
+    if len(matching) > limit or (shown and shown[-1] is facts[-1]):
+        place = shown[-1].place
+    elif facts:
+        place = facts[-1].place
+    return Page(shown, place, is_end)
+
+
+async def of_ticket(db: Db, ticket_id: UUID, place: Place, *, limit: int) -> list[Fact]:
+    return await db.all(
+        Fact,
+        """
+        SELECT tx, id, name, ticket_id,
+               (SELECT row_to_json(shown)::text
+                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
+          FROM events
+         WHERE ticket_id = $1
+           AND (tx, id) > ($2, $3)
+           AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()
+      ORDER BY tx, id
+         LIMIT $4
+        """,
+        ticket_id,
+        place.tx,
+        place.id,
+        limit,
+    )
+
+
+async def unsettled(db: Db, place: Place) -> bool:
+    """Are there committed facts after `place` that a running transaction still holds back?"""
+    return bool(
+        await db.value(
+            "SELECT EXISTS (SELECT FROM events WHERE (tx, id) > ($1, $2))", place.tx, place.id
+        )
+    )
+
+
+async def end(db: Db) -> Position:
+    """The newest place that is settled, with the feed's epoch."""
+    return await db.one(
+        Position,
+        """
+        SELECT feed_epoch() AS epoch, coalesce(newest.tx, 0) AS tx, coalesce(newest.id, 0) AS id
+          FROM (SELECT) AS always
+          LEFT JOIN (SELECT tx, id FROM events
+                      WHERE tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+                                 + feed_offset()
+                   ORDER BY tx DESC, id DESC LIMIT 1) AS newest ON true
+        """,
+    )
+
+
+def cursor(epoch: int, place: Place) -> str:
+    return f"{epoch}.{place.tx}.{place.id}"
+
+
+def place_of(text: str, newest: Position, *, field: str = "after") -> Place:
+    """
+    The place that a cursor names.
+
+    Raises `Invalid` for what never was a cursor, and `Gone` for one of another life of the
+    feed (restored or moved database): the caller has to start over.
+    """
+    parts = text.split(".")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        raise Invalid.field(field, "This is not a cursor of the feed.")
+    epoch, tx, id_ = (int(part) for part in parts)
+    if max(tx, id_) >= 1 << 63:
+        raise Invalid.field(field, "This is not a cursor of the feed.")
+    if epoch != newest.epoch or Place(tx, id_) > newest.place:
+        raise Gone(
+            "This place in the feed no longer exists (the database was restored or moved); "
+            "read the present state and follow the feed from its end."
+        )
+    return Place(tx, id_)
+
+
+async def mend_after_move(db: Db) -> bool:
+    """
+    Keep `tx` rising when the data has come to another cluster; say whether it had.
+
+    A cluster counts its transactions itself. Where the newest fact is not below the
+    counter, it was written in another cluster: raise the offset and begin a new epoch.
+    """
+    await db.run("SELECT pg_current_xact_id()")
+    found = await db.maybe(
+        Position,
+        """
+        SELECT feed_epoch() AS epoch, max(tx) AS tx,
+               pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS id
+          FROM events
+        """,
+    )
+    if found is None or found.tx is None:
+        return False
+    offset: int = await db.value("SELECT feed_offset()")
+    if found.tx < found.id + offset:
+        return False
+    await new_epoch(db, found.epoch + 1, found.tx + 1)
+    return True
+
+
+async def new_epoch(db: Db, epoch: int, offset: int) -> None:
+    await db.script(
+        f"""
+        CREATE OR REPLACE FUNCTION feed_epoch() RETURNS integer
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT {int(epoch)}';
+        CREATE OR REPLACE FUNCTION feed_offset() RETURNS bigint
+            LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT {int(offset)}::bigint';
+        """
+    )

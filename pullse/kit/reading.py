@@ -1,0 +1,171 @@
+"""
+Input from outside, read strictly: a value that does not fit, a parameter or a field that
+nobody knows, is refused, and the refusal names it.
+"""
+
+import re
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from pullse.errors import Invalid, Refusal
+
+Shape = TypeVar("Shape")
+
+DEEPEST_FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+class Malformed(Refusal):
+    """Not JSON, not UTF-8, or nested without end."""
+
+    code = "malformed"
+
+
+class WrongMediaType(Refusal):
+    code = "unsupported_media_type"
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """A query or body without any fields."""
+
+
+def check_media_type(value: str | None) -> None:
+    kind, _, parameters = (value or "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise WrongMediaType("The body has to be JSON: send Content-Type: application/json.")
+
+
+def body(raw: bytes, shape: type[Shape]) -> Shape:
+    kind: Any = shape
+    try:
+        value: Shape = _decoder(kind).decode(raw)
+    except msgspec.ValidationError:
+        value = _explained(raw, shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"The body is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise Malformed("The body is nested too deeply.") from error
+    if b"\\u0000" in raw:
+        _refuse_nul(msgspec.to_builtins(value))
+    return value
+
+
+def query(raw: bytes, shape: type[Shape]) -> Shape:
+    """
+    `a=1&b=x,y&b=z` as a struct: fields that are lists take several values, by comma or by
+    repeating them; all others take one.
+    """
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200
+        )
+    except ValueError as error:
+        raise Malformed("The query string is malformed.") from error
+    kind: Any = shape
+    lists = _list_fields(kind)
+    found: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for name, value in pairs:
+        if "\0" in value or "\0" in name:
+            problems[name.replace("\0", "")] = "NUL characters are not allowed."
+        elif name in lists:
+            found.setdefault(name, []).extend(value.split(","))
+        elif name in found:
+            problems[name] = "Given more than once."
+        else:
+            found[name] = value
+    if problems:
+        raise _invalid(problems)
+    return _convert(found, shape, strict=False, what="parameter")
+
+
+def _explained(raw: bytes, shape: type[Shape]) -> Shape:
+    """The decoder stops at the first problem; people want to hear of all."""
+    try:
+        loose = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"The body is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise Malformed("The body is nested too deeply.") from error
+    if not isinstance(loose, dict):
+        raise Malformed("The body has to be a JSON object.")
+    return _convert(loose, shape, strict=True, what="field")
+
+
+def _convert(values: dict[str, Any], shape: type[Shape], *, strict: bool, what: str) -> Shape:
+    try:
+        return msgspec.convert(values, shape, strict=strict)
+    except msgspec.ValidationError as error:
+        problems = _problems(values, shape, strict=strict, what=what)
+        if not problems:
+            problems = {_field(str(error)): _sentence(str(error))}
+        raise _invalid(problems) from error
+
+
+def _problems(values: dict[str, Any], shape: Any, *, strict: bool, what: str) -> dict[str, str]:
+    problems = {}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    for name, value in values.items():
+        if name not in fields:
+            problems[name] = f"There is no such {what}."
+            continue
+        try:
+            msgspec.convert(value, fields[name].type, strict=strict)
+        except msgspec.ValidationError as error:
+            problems[name] = _sentence(str(error))
+    for name, field in fields.items():
+        if field.required and name not in values:
+            problems[name] = f"This {what} is required."
+    return problems
+
+
+def _invalid(problems: dict[str, str]) -> Invalid:
+    first = next(iter(problems.items()))
+    return Invalid(f"{first[0]}: {first[1]}", problems=problems)
+
+
+def _field(message: str) -> str:
+    found = DEEPEST_FIELD.search(message)
+    return found[1] if found and found[1] else "body"
+
+
+def _sentence(message: str) -> str:
+    text = DEEPEST_FIELD.sub("", message).replace("`", "")
+    if text == "Expected str matching regex '\\\\S'":
+        text = "This must not be blank"
+    return text if text.endswith(".") else text + "."
+
+
+def _refuse_nul(value: Any) -> None:
+    problems = {
+        name: "NUL characters are not allowed." for name, part in value.items() if _has_nul(part)
+    }
+    if problems:
+        raise _invalid(problems)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(part) for key, part in value.items())
+    if isinstance(value, list):
+        return any(_has_nul(part) for part in value)
+    return False
+
+
+@cache
+def _decoder(shape: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(shape)
+
+
+@cache
+def _list_fields(shape: Any) -> frozenset[str]:
+    return frozenset(
+        field.encode_name
+        for field in msgspec.structs.fields(shape)
+        if any(get_origin(part) is list for part in (field.type, *get_args(field.type)))
+    )

@@ -1,0 +1,273 @@
+"""
+/api/events: every fact, as JSON pages and as Server-Sent Events.
+
+Both go by the same cursor, so a client can always catch up: it resumes exactly where it
+was, or is told to start over. A ticket's own history is /api/tickets/{ticket}/events.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+from msgspec import Meta
+
+from pullse.errors import Gone, Invalid, Unavailable
+from pullse.kit import events
+from pullse.kit.events import Fact, Place
+from pullse.kit.tail import Follower
+from pullse.kit.web import Answer, Call, Request, encoded, ok
+from pullse.tickets.actions import no_ticket
+from pullse.tickets.api import id_in_path
+from pullse.tickets.queries import get_many
+
+HEARTBEAT = 15.0
+RETRY = 1000
+"""Milliseconds after which a client that was cut comes back."""
+NOW = "now"
+
+NAMES = (
+    "ticket.created",
+    "ticket.changed",
+    "ticket.deleted",
+    "ticket.restored",
+    "ticket.purged",
+    "agent.created",
+    "agent.changed",
+    "agent.deleted",
+)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A fact. `data.changes` has, for each field that changed, what it was and what it became."""
+
+    cursor: Annotated[str, Meta(description="Where to go on after this fact.")]
+    id: int
+    name: str
+    ticket_id: UUID | None
+    actor: str
+    data: dict[str, Any]
+    request_id: str | None
+    at: datetime
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    records: list[Event]
+    next_cursor: Annotated[str | None, Meta(description="Null when there is nothing more now.")]
+    cursor: Annotated[str, Meta(description="Where to go on later, also after an empty page.")]
+
+
+After = Annotated[
+    str,
+    Meta(
+        max_length=100,
+        description="A cursor: facts after it. Without one, JSON begins with the first fact and "
+        "a stream with the next one; `now` is the end.",
+    ),
+]
+
+
+class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    after: After | None = None
+    ticket_id: Annotated[UUID, Meta(description="Facts about this ticket only.")] | None = None
+    name: Annotated[list[str], Meta(description="Facts of these names only.")] = []
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    after: After | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+async def index(request: Request) -> Any:
+    query = request.read_query(EventQuery)
+    unknown = [name for name in query.name if name not in NAMES]
+    if unknown:
+        raise Invalid.field("name", f"Unknown: {unknown[0]}. One of {', '.join(NAMES)}.")
+    if "text/event-stream" in (request.header(b"accept") or ""):
+        return await stream(request, query)
+    return await pages(request, query.after, query.limit, query.ticket_id, query.name)
+
+
+async def history(request: Request) -> Answer:
+    query = request.read_query(HistoryQuery)
+    async with request.database.session() as db:
+        ticket_id = await id_in_path(db, request)
+        if (await get_many(db, [ticket_id]))[0] is None:
+            raise no_ticket()
+    return await pages(request, query.after, query.limit, ticket_id, [])
+
+
+async def pages(
+    request: Request, after: str | None, limit: int, ticket_id: UUID | None, names: list[str]
+) -> Answer:
+    async with request.database.session() as db:
+        newest = await events.end(db)
+        place = start_of(after, newest) if after else events.START
+        found = await events.page(db, place, limit=limit, ticket_id=ticket_id, names=names)
+    records = ",".join(with_cursor(fact, newest.epoch) for fact in found.facts)
+    cursor = encoded(events.cursor(newest.epoch, found.place))
+    following = "null" if found.is_end else cursor
+    return ok(request, f'{{"records":[{records}],"next_cursor":{following},"cursor":{cursor}}}')
+
+
+def start_of(after: str, newest: events.Position) -> Place:
+    return newest.place if after == NOW else events.place_of(after, newest)
+
+
+def with_cursor(fact: Fact, epoch: int) -> str:
+    return f'{{"cursor":"{events.cursor(epoch, fact.place)}",{fact.body[1:]}'
+
+
+async def stream(request: Request, query: EventQuery) -> "Stream":
+    """Answer with a stream that begins after the given place, or the next fact."""
+    after = request.header(b"last-event-id") or query.after or NOW
+    async with request.database.session() as db:
+        newest = await events.end(db)
+    has_moved = False
+    try:
+        place = start_of(after, newest)
+    except Gone:
+        place, has_moved = newest.place, True
+    names = frozenset(query.name)
+
+    def wants(fact: Fact) -> bool:
+        return (not names or fact.name in names) and (
+            query.ticket_id is None or fact.ticket_id == query.ticket_id
+        )
+
+    return Stream(request, place, newest.epoch, wants, has_moved=has_moved)
+
+
+class Stream:
+    """One client's stream: catches up from the database, then follows the tail."""
+
+    def __init__(
+        self, request: Request, place: Place, epoch: int, wants: Any, *, has_moved: bool
+    ) -> None:
+        self._request = request
+        self._place = place
+        self._epoch = epoch
+        self._wants = wants
+        self._has_moved = has_moved
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tail = self._request.services.tail
+        follower = await tail.follow(self._wants)
+        writing = asyncio.ensure_future(self._write(follower, send))
+        leaving = asyncio.ensure_future(gone(receive))
+        try:
+            await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if writing.done():
+                writing.result()
+        finally:
+            tail.leave(follower)
+            leaving.cancel()
+            writing.cancel()
+
+    async def _write(self, follower: Follower, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        # The first event has no data, so browsers only take its id: a stream that is cut
+        # before the first fact resumes where it began.
+        start = f"retry: {RETRY}\nid: {events.cursor(self._epoch, self._place)}\n\n"
+        if self._has_moved:
+            start += "event: start_over\ndata: {}\n\n"
+        await push(send, start)
+        try:
+            await self._catch_up(send)
+            await self._follow(follower, send)
+        except Unavailable:
+            pass  # the client comes back by its cursor
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _catch_up(self, send: Send) -> None:
+        database = self._request.database
+        while True:
+            async with database.session() as db:
+                facts = await events.since(db, self._place)
+            if not facts:
+                return
+            await self._push(facts, send)
+
+    async def _follow(self, follower: Follower, send: Send) -> None:
+        while not (follower.is_cut or follower.is_closed):
+            facts = await follower.take(HEARTBEAT)
+            if facts:
+                await self._push(facts, send)
+            elif not (follower.is_cut or follower.is_closed):
+                await push(send, ": still here\n\n")
+
+    async def _push(self, facts: list[Fact], send: Send) -> None:
+        text = "".join(
+            f"id: {events.cursor(self._epoch, fact.place)}\n"
+            f"data: {with_cursor(fact, self._epoch)}\n\n"
+            for fact in facts
+            if fact.place > self._place and self._wants(fact)
+        )
+        self._place = max(self._place, facts[-1].place)
+        if text:
+            await push(send, text)
+
+
+async def push(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+EXAMPLE = {
+    "cursor": "1.754.12",
+    "id": 12,
+    "name": "ticket.changed",
+    "ticket_id": "019aa4ae-5f0c-7cc2-8d6e-0a3f5b1c9e70",
+    "actor": "owner",
+    "data": {
+        "title": "The invoice shows the wrong address",
+        "number": 42,
+        "status": "resolved",
+        "priority": "high",
+        "assigned_to": None,
+        "version": 2,
+        "changes": {"status": ["open", "resolved"]},
+    },
+    "request_id": "6f1d0c9b8a7e",
+    "at": "2026-11-22T09:45:00.123456+00:00",
+}
+EXAMPLE_PAGE = {"records": [EXAMPLE], "next_cursor": None, "cursor": "1.754.12"}
+
+calls = [
+    Call(
+        "GET",
+        "/api/events",
+        index,
+        "Read or follow the feed of facts",
+        "Events have been fetched.",
+        query=EventQuery,
+        data=EventPage,
+        example=EXAMPLE_PAGE,
+        tag="events",
+        refuses=[Gone],
+        description="With `Accept: text/event-stream` a stream that never ends; a browser's "
+        "EventSource resumes by itself. The event `start_over` says that the place asked for no "
+        "longer exists: read the present state anew.",
+        also={"text/event-stream": "Facts as they are committed, a comment each 15 s."},
+    ),
+    Call(
+        "GET",
+        "/api/tickets/{ticket}/events",
+        history,
+        "A ticket's history, oldest first",
+        "Events have been fetched.",
+        query=HistoryQuery,
+        data=EventPage,
+        example=EXAMPLE_PAGE,
+        tag="events",
+        refuses=[Gone],
+    ),
+]

@@ -1,0 +1,226 @@
+"""
+One serving process, and a parent that keeps several of them.
+
+The socket is bound here, exclusively, and handed to granian: with its own SO_REUSEPORT a
+second pullse would share a port that is in use instead of being refused.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from pullse import app
+from pullse.kit import background, jobs, relay
+from pullse.kit.db import Database, open_database
+from pullse.kit.edge import Guard
+from pullse.kit.tail import Tail
+from pullse.realtime import ably
+from pullse.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+PATIENCE = 15.0
+"""Seconds that a stop waits for requests under way."""
+
+
+class PortTaken(Exception):
+    """The address can't be bound; the message says why."""
+
+
+class SocketServer(Server):
+    """granian in this process and event loop, on a socket that is bound already."""
+
+    def __init__(self, target: Any, bound: socket.socket) -> None:
+        super().__init__(
+            target,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            backlog=BACKLOG,
+            log_enabled=False,
+        )
+        self._bound = bound
+
+    def _init_shared_socket(self) -> None:
+        holder: Any = SocketHolder
+        self._ssp: Any = None
+        self._shd: Any = holder(self._bound.fileno(), False, BACKLOG)
+        self._sfd: Any = self._bound.fileno()
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a serving process needs to know."""
+
+    settings: Settings
+    database_url: str
+    guard: Guard
+    announce: Callable[[], None] = lambda: None
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise PortTaken(
+            f"Port {port} on {host} can't be used: {os.strerror(getattr(error, 'errno', 0) or 0)}. "
+            "Choose another with --port (0 takes a free one)."
+        ) from error
+    bound.setblocking(False)
+    return bound
+
+
+def run(process: Process, bound: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; returns when all is finished and closed."""
+    uvloop.run(serve(process, bound))
+
+
+async def serve(process: Process, bound: socket.socket) -> None:
+    settings = process.settings
+    database = await open_database(
+        process.database_url, direct_url=settings.database_direct_url, size=settings.pool_size
+    )
+    tail = Tail(database)
+    edge = app.build(database, tail, process.guard)
+    server = SocketServer(edge, bound)
+    stop = asyncio.Event()
+    on_signals(stop.set)
+    try:
+        async with background.running({"tail": tail.run, **readers(settings, database, tail)}):
+            serving = asyncio.create_task(server.serve())
+            process.announce()
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if serving.done():
+                serving.result()
+            tail.close()
+            server.stop()  # type: ignore[no-untyped-call]
+            if not await edge.idle(PATIENCE):
+                log.warning("%d requests did not finish in time", edge.under_way)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(serving, 5)
+    finally:
+        await database.close()
+
+
+def readers(settings: Settings, database: Database, tail: Tail) -> dict[str, Callable[[], Any]]:
+    """What reads facts and works through jobs; every process does, and leaders are elected."""
+    found: dict[str, Callable[[], Any]] = {
+        "jobs": lambda: jobs.work(database, app.jobs, app.schedule),
+        "relay": lambda: relay.run(database, tail, app.reactions),
+    }
+    if settings.ably is not None:
+        options = settings.ably
+        found["ably"] = lambda: ably.forward(database, tail, options)
+    return found
+
+
+async def work(process: Process) -> None:
+    """Jobs and forwarder alone, without HTTP."""
+    settings = process.settings
+    database = await open_database(
+        process.database_url, direct_url=settings.database_direct_url, size=settings.pool_size
+    )
+    tail = Tail(database)
+    stop = asyncio.Event()
+    on_signals(stop.set)
+    try:
+        async with background.running({"tail": tail.run, **readers(settings, database, tail)}):
+            process.announce()
+            await stop.wait()
+            tail.close()
+    finally:
+        await database.close()
+
+
+def on_signals(stop: Callable[[], None]) -> None:
+    """The first asks to finish; a second one does not wait."""
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told)
+
+
+def keep_workers(count: int, bound: socket.socket, environment: dict[str, str]) -> None:
+    """Run `count` child processes on the socket until told to stop; replace those that die."""
+    children: dict[int, subprocess.Popen[bytes]] = {}
+    reading, writing = os.pipe()
+    stopping = False
+
+    def told(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children.values():
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+
+    def spawn(index: int) -> None:
+        children[index] = subprocess.Popen(
+            [sys.executable, "-P", "-m", "pullse", "worker", str(bound.fileno()), str(reading)],
+            env={**os.environ, **environment},
+            pass_fds=(bound.fileno(), reading),
+            start_new_session=True,
+        )
+
+    for index in range(count):
+        spawn(index)
+    try:
+        while not stopping:
+            time.sleep(0.2)
+            for index, child in list(children.items()):
+                if child.poll() is not None and not stopping:
+                    code = child.returncode
+                    log.warning("Worker %d ended (%s); a new one starts", index + 1, code)
+                    time.sleep(0.5)
+                    spawn(index)
+        told()
+        for child in children.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(PATIENCE + 10)
+    finally:
+        for child in children.values():
+            if child.poll() is None:
+                child.kill()
+        os.close(writing)
+
+
+def run_worker(process: Process, socket_fd: int, pipe_fd: int) -> None:
+    """A child of `keep_workers`; it stops when the parent, who holds the pipe, is gone."""
+    bound = socket.socket(fileno=socket_fd)
+    bound.setblocking(False)
+
+    async def until_alone() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(pipe_fd, os.kill, os.getpid(), signal.SIGTERM)
+        await serve(process, bound)
+
+    uvloop.run(until_alone())

@@ -1,0 +1,93 @@
+"""
+The verbs: change a ticket and record what happened, in the caller's transaction.
+
+Each writes rows and its one fact in a single statement (see queries.py). None commits,
+sends, logs or knows HTTP.
+"""
+
+from typing import Any, NoReturn
+from uuid import UUID
+
+import msgspec
+
+from pullse.errors import Invalid, NotFound, Stale
+from pullse.kit.db import Database, Db
+from pullse.kit.events import Actor
+from pullse.kit.ids import uuid7
+from pullse.kit.loader import gather
+from pullse.tickets import queries
+from pullse.tickets.model import NewTicket, TicketChanges
+from pullse.tickets.queries import Changed, Creation, Shown
+
+ANY_VERSION: list[int] | None = None
+
+
+async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
+    (made,) = await queries.create_many(db, [Creation(uuid7(), new, by)])
+    return made or unknown_agent()
+
+
+async def create_soon(database: Database, new: NewTicket, *, by: Actor) -> Shown:
+    """As `create`, committed on return, in one statement with all that are created right now."""
+    made = await gather(database, queries.create_many, Creation(uuid7(), new, by))
+    return made or unknown_agent()
+
+
+async def change(
+    db: Db,
+    ticket_id: UUID,
+    changes: TicketChanges,
+    *,
+    if_match: list[int] | None = ANY_VERSION,
+    by: Actor,
+) -> Changed:
+    """Writing what is there already changes nothing and records nothing."""
+    done = await queries.change(db, ticket_id, changes, if_match=if_match, by=by)
+    if done is None:
+        raise no_ticket()
+    if not done.is_fresh:
+        raise await stale(db, ticket_id, if_match, done.version)
+    if not done.is_agent_known:
+        unknown_agent()
+    return done
+
+
+async def delete(
+    db: Db, ticket_id: UUID, *, if_match: list[int] | None = ANY_VERSION, by: Actor
+) -> None:
+    done = await queries.delete(db, ticket_id, if_match=if_match, by=by)
+    if done is None:
+        raise no_ticket()
+    if not done.is_fresh:
+        raise await stale(db, ticket_id, if_match, done.version)
+
+
+async def restore(db: Db, ticket_id: UUID, *, by: Actor) -> Shown:
+    restored = await queries.restore(db, ticket_id, by=by)
+    if restored is None:
+        raise NotFound("There is no such ticket in the trash.")
+    return restored
+
+
+async def stale(db: Db, ticket_id: UUID, if_match: list[int] | None, version: int) -> Stale:
+    """What has changed since the newest version that the caller knew, and by whom."""
+    known = [each for each in if_match or () if each < version]
+    steps = await queries.changes_since(db, ticket_id, max(known)) if known else []
+    changes: dict[str, list[Any]] = {}
+    for step in steps:
+        for name, (before, after) in msgspec.json.decode(step.changes).items():
+            changes[name] = [changes[name][0] if name in changes else before, after]
+    by = list(dict.fromkeys(step.actor for step in steps))
+    what = ", ".join(changes) or "the ticket"
+    return Stale(
+        f"The ticket has changed since you read it: {what}. It is at version {version} now.",
+        data={"version": version, "changes": changes, "by": by},
+    )
+
+
+def no_ticket() -> NotFound:
+    return NotFound("There is no such ticket.")
+
+
+def unknown_agent() -> NoReturn:
+    raise Invalid.field("assigned_to", "There is no such agent.")

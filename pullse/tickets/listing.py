@@ -1,0 +1,250 @@
+"""
+The list of tickets: any filter, three orders, and page 1,000 at the price of page 1.
+
+Each status and urgency (or assignee and status) that is asked for is a branch of a UNION
+ALL that an index yields in the wanted order; PostgreSQL merges the branches and stops at
+the limit. With free text, the planner weighs the words' index against walking in order.
+The text of a statement depends on the filter's shape alone; values are parameters.
+"""
+
+import base64
+import binascii
+import itertools
+import struct
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from pullse.errors import Invalid
+from pullse.kit.db import Db, Struct
+from pullse.tickets.model import URGENCY, Order, Status, TicketQuery
+from pullse.tickets.queries import COLUMNS
+
+NOBODY = "none"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CURSOR = struct.Struct(">Bhq16s")
+ORDERS = list(Order)
+
+
+class Shape(Struct, frozen=True):
+    """What the text of the statement depends on."""
+
+    order: Order
+    statuses: int = 0
+    urgencies: int = 0
+    agents: int = 0
+    nobody: bool = False
+    ranges: tuple[str, ...] = ()
+    has_words: bool = False
+    has_cursor: bool = False
+
+
+class Page(Struct, frozen=True):
+    bodies: list[str]
+    next_cursor: str | None
+
+
+async def search(db: Db, query: TicketQuery) -> Page:
+    """A page of tickets that are not in the trash."""
+    shape, values = take_apart(query)
+    if shape.has_words:
+        # What a plan costs depends on how common the words are: never a generic one.
+        await db.run("SET LOCAL plan_cache_mode = force_custom_plan")
+    rows = await db.rows(statement(shape), *values, query.limit + 1)
+    return page(rows, query.limit, query.sort)
+
+
+def page(rows: Sequence[Sequence[Any]], limit: int, order: Order) -> Page:
+    bodies = [row[0] for row in rows[:limit]]
+    if len(rows) <= limit:
+        return Page(bodies, None)
+    _, urgency, at, id_ = rows[limit - 1]
+    return Page(bodies, make_cursor(order, urgency, at, id_))
+
+
+def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
+    """The shape, and the values of its parameters in their order."""
+    statuses = list(dict.fromkeys(query.status))
+    urgencies = list(dict.fromkeys(URGENCY[each] for each in query.priority))
+    agents = agent_ids(query.assigned_to)
+    ranges = {
+        name: in_utc(name, value)
+        for name in ("created_after", "created_before", "updated_after", "updated_before")
+        if (value := getattr(query, name)) is not None
+    }
+    place = None if query.cursor is None else read_cursor(query.cursor, query.sort)
+    shape = Shape(
+        order=query.sort,
+        statuses=len(statuses) if len(statuses) < len(Status) else 0,
+        urgencies=len(urgencies) if len(urgencies) < len(URGENCY) else 0,
+        agents=len(agents),
+        nobody=NOBODY in query.assigned_to,
+        ranges=tuple(ranges),
+        has_words=query.q is not None,
+        has_cursor=place is not None,
+    )
+    values: list[Any] = []
+    if shape.statuses:
+        values += statuses
+    if shape.urgencies:
+        values += urgencies
+    values += agents
+    values += ranges.values()
+    if query.q is not None:
+        values.append(query.q)
+    if place is not None:
+        values += place if by_priority(query.sort) else place[1:]
+    return shape, values
+
+
+@cache
+def statement(shape: Shape) -> str:
+    """
+    The statement for a shape. Parameters: statuses, urgencies, agents, ranges, words,
+    cursor (urgency when ordered by it, moment, id), and the limit plus one.
+    """
+    numbers = itertools.count(1)
+    statuses = [f"${next(numbers)}" for _ in range(shape.statuses)]
+    urgencies = [f"${next(numbers)}" for _ in range(shape.urgencies)]
+    agents = [f"${next(numbers)}" for _ in range(shape.agents)]
+    common = ["deleted_at IS NULL"]
+    for name in shape.ranges:
+        column, _, side = name.partition("_")
+        common.append(f"{column}_at {'>=' if side == 'after' else '<'} ${next(numbers)}")
+    if shape.has_words:
+        common.append(f"words @@ websearch_to_tsquery('pg_catalog.english', ${next(numbers)})")
+    keys = sort_keys(shape.order)
+    direction = "DESC" if shape.order.startswith("-") else "ASC"
+    if shape.has_cursor:
+        sign = "<" if direction == "DESC" else ">"
+        places = ", ".join(f"${next(numbers)}" for _ in keys)
+        common.append(f"({', '.join(keys)}) {sign} ({places})")
+    ordering = ", ".join(f"{key} {direction}" for key in keys)
+    branches = "\n             UNION ALL\n".join(
+        f"            SELECT {COLUMNS}, urgency\n"
+        f"              FROM tickets\n"
+        f"             WHERE {' AND '.join([*common, *branch])}"
+        for branch in conditions(shape, statuses, urgencies, agents)
+    )
+    moment = "updated_at" if "updated_at" in keys else "created_at"
+    return f"""
+        SELECT (SELECT row_to_json(shown)::text FROM (SELECT {prefixed("t")}) AS shown) AS body,
+               urgency, {moment} AS moment, id
+          FROM (
+{branches}
+               ) AS t
+      ORDER BY {ordering}
+         LIMIT ${next(numbers)}
+        """
+
+
+def conditions(
+    shape: Shape, statuses: list[str], urgencies: list[str], agents: list[str]
+) -> list[list[str]]:
+    """The branches: what each adds to the conditions that all share."""
+    is_default = shape.order in (Order.NEWEST, Order.OLDEST)
+    by_agent = [f"assigned_to = {each}" for each in agents]
+    by_agent += ["assigned_to IS NULL"] if shape.nobody else []
+    if shape.has_words or (is_default and not (statuses or urgencies or by_agent)):
+        return [
+            [
+                *one_of("status", statuses),
+                *one_of("urgency", urgencies),
+                *([f"({' OR '.join(by_agent)})"] if by_agent else []),
+            ]
+        ]
+    by_status = [f"status = {each}" for each in statuses or quoted(Status)]
+    if by_agent:
+        rest = one_of("urgency", urgencies)
+        return [[*pair, *rest] for pair in itertools.product(by_agent, by_status)]
+    by_urgency = [f"urgency = {each}" for each in urgencies or URGENCY.values()]
+    if by_priority(shape.order):
+        # The index (status, urgency, created_at, id) is in this order already.
+        return [[each, *one_of("urgency", urgencies)] for each in by_status]
+    return [list(pair) for pair in itertools.product(by_status, by_urgency)]
+
+
+def one_of(column: str, places: list[str]) -> list[str]:
+    return [f"{column} IN ({', '.join(places)})"] if places else []
+
+
+def quoted(words: Any) -> list[str]:
+    return [f"'{word}'" for word in words]
+
+
+def prefixed(table: str) -> str:
+    return ", ".join(f"{table}.{name.strip()}" for name in COLUMNS.split(","))
+
+
+def by_priority(order: Order) -> bool:
+    return order in (Order.MOST_URGENT, Order.LEAST_URGENT)
+
+
+def sort_keys(order: Order) -> tuple[str, ...]:
+    if by_priority(order):
+        return ("urgency", "created_at", "id")
+    return (("updated_at" if order.endswith("updated") else "created_at"), "id")
+
+
+def agent_ids(given: Sequence[str]) -> list[UUID]:
+    ids = []
+    for text in dict.fromkeys(given):
+        if text != NOBODY:
+            try:
+                ids.append(UUID(text))
+            except ValueError:
+                raise Invalid.field("assigned_to", "Ids of agents, or none.") from None
+    return list(dict.fromkeys(ids))
+
+
+def in_utc(name: str, moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Invalid.field(name, "This moment is outside of the calendar.") from None
+
+
+def make_cursor(order: Order, urgency: int, at: datetime, id_: UUID) -> str:
+    """The place after a row, in this order; opaque to clients."""
+    micros = (at - EPOCH) // timedelta(microseconds=1)
+    packed = CURSOR.pack(ORDERS.index(order), urgency, micros, id_.bytes)
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, order: Order) -> tuple[int, datetime, UUID]:
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        kind, urgency, micros, id_ = CURSOR.unpack(base64.b64decode(padded, b"-_", validate=True))
+        at = EPOCH + timedelta(microseconds=micros)
+        same = ORDERS[kind] is order
+    except (ValueError, binascii.Error, struct.error, OverflowError, IndexError):
+        raise Invalid.field("cursor", "This is not a cursor of this list.") from None
+    if not same:
+        raise Invalid.field("cursor", "This cursor belongs to another sort.")
+    return urgency, at, UUID(bytes=id_)
+
+
+async def trash(db: Db, cursor: str | None, limit: int) -> Page:
+    """What was deleted last comes first."""
+    place = None if cursor is None else read_cursor(cursor, Order.NEWEST)
+    rows = await db.rows(
+        """
+        SELECT row_to_json(t)::text AS body, 0 AS urgency, deleted_at AS moment, id
+          FROM (SELECT id, number, title, description, status, priority, assigned_to,
+                       created_at, updated_at, version, deleted_at
+                  FROM tickets
+                 WHERE deleted_at IS NOT NULL
+                   AND ($1::timestamptz IS NULL OR (deleted_at, id) < ($1, $2::uuid))
+              ORDER BY deleted_at DESC, id DESC
+                 LIMIT $3) AS t
+        """,
+        place and place[1],
+        place and place[2],
+        limit + 1,
+    )
+    return page(rows, limit, Order.NEWEST)
+
+
+LIST_SQL = statement(Shape(order=Order.NEWEST))
