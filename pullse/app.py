@@ -16,7 +16,7 @@ from pullse.kit.metrics import Metrics
 from pullse.kit.openapi import describe
 from pullse.kit.relay import Reactions
 from pullse.kit.tail import Tail
-from pullse.kit.web import Answer, Call, Request, Services, handler, on_bug, on_http_error
+from pullse.kit.web import Answer, Call, Request, Services, handlers, on_bug, on_http_error
 from pullse.operations import health
 from pullse.realtime import feed
 from pullse.tickets import api as tickets
@@ -64,7 +64,7 @@ def described(*, has_token: bool) -> bytes:
 def build(database: Database, tail: Tail, guard: Guard) -> Edge:
     """The whole ASGI application."""
     app = Litestar(
-        [handler(call) for call in calls],
+        handlers(calls),
         request_class=Request,
         openapi_config=None,
         logging_config=None,

@@ -56,10 +56,11 @@ class SocketServer(Server):
         self._bound = bound
 
     def _init_shared_socket(self) -> None:
+        fd = os.dup(self._bound.fileno())  # granian closes what it is given
         holder: Any = SocketHolder
         self._ssp: Any = None
-        self._shd: Any = holder(self._bound.fileno(), False, BACKLOG)
-        self._sfd: Any = self._bound.fileno()
+        self._shd: Any = holder(fd, False, BACKLOG)
+        self._sfd: Any = fd
 
 
 @dataclass(frozen=True)

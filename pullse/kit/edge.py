@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Receive, Send
 from pullse.errors import Refusal
 from pullse.kit.events import Actor
 from pullse.kit.metrics import Metrics
-from pullse.kit.web import Answer, Services, no
+from pullse.kit.web import METHODS, OTHER, Answer, Services, no
 
 BODY_AT_MOST = 1 << 20
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -60,6 +60,7 @@ class Edge:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
+        scope["edge"] = self
         headers = dict(scope["headers"])
         request_id = headers.get(b"x-request-id", b"")
         if not REQUEST_ID.fullmatch(request_id):
@@ -88,6 +89,8 @@ class Edge:
                 return
             if is_head:
                 scope["method"] = "GET"
+            elif scope["method"] not in METHODS:
+                scope["method"] = OTHER
             if b"content-length" not in headers and scope["method"] != "GET":
                 receive = bounded(receive)
             await self.app(scope, receive, send_with_headers)

@@ -9,13 +9,13 @@ envelope `{status, message, data}`; a refusal anywhere below becomes one here an
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import litestar
 import msgspec
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Receive, Scope, Send
+from litestar.types import Method, Receive, Scope, Send
 
 from pullse.errors import (
     Conflict,
@@ -148,22 +148,43 @@ class Call:
         return f"{self.method} {self.path}"
 
 
-def handler(call: Call) -> HTTPRouteHandler:
-    """The framework's handler for a call."""
-    run = call.run
-    takes_query = call.query is not None
+METHODS: list[Method] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+OTHER = "PUT"
+"""What no call uses: the edge hands on methods that nobody knows as this one."""
+
+
+def handlers(calls: Sequence[Call]) -> list[HTTPRouteHandler]:
+    """The framework's handlers: one a path, which takes every method or says which it takes."""
+    paths: dict[str, dict[str, Call]] = {}
+    for call in calls:
+        paths.setdefault(call.path, {})[call.method] = call
+    return [handler(path, by_method) for path, by_method in paths.items()]
+
+
+def handler(path: str, by_method: dict[str, Call]) -> HTTPRouteHandler:
+    methods = [*by_method, *(["HEAD"] if "GET" in by_method else []), "OPTIONS"]
+    allow = (b"allow", ", ".join(methods).encode())
 
     async def handle(request: Request) -> Answer:
+        call = by_method.get(request.scope["method"])
+        if call is None:
+            return other_method(request.scope["method"], allow)
         request.scope["call"] = call  # type: ignore[typeddict-unknown-key]
         try:
-            if not takes_query and request.scope["query_string"]:
+            if call.query is None and request.scope["query_string"]:
                 reading.query(request.scope["query_string"], reading.Nothing)
-            return await run(request)  # type: ignore[no-any-return]
+            return await call.run(request)  # type: ignore[no-any-return]
         except Refusal as error:
             return refused(error)
 
-    path = call.path.replace("}", ":str}")
-    return litestar.route(path, http_method=call.method, status_code=call.status)(handle)  # type: ignore[arg-type]
+    return litestar.route(path.replace("}", ":str}"), http_method=METHODS, status_code=200)(handle)
+
+
+def other_method(method: str, allow: tuple[bytes, bytes]) -> Answer:
+    if method == "OPTIONS":
+        return Answer(204, b"", [allow])
+    message = "This address does not take this method."
+    return no(405, message, "method_not_allowed", headers=[allow])
 
 
 def ok(request: Request, data: str | None = None, headers: Headers | None = None) -> Answer:
@@ -218,11 +239,9 @@ def no(
 
 
 def on_http_error(request: litestar.Request[Any, Any, Any], error: HTTPException) -> Answer:
-    """What the framework itself refuses: unknown paths and wrong methods."""
+    """What the framework itself refuses: unknown paths."""
     if error.status_code == 404:
         return no(404, "There is nothing at this address.", "not_found")
-    if error.status_code == 405:
-        return no(405, "This address does not take this method.", "method_not_allowed")
     if error.status_code == 400:
         return no(400, "The request is malformed.", "malformed")
     return on_bug(request, error)
@@ -239,7 +258,3 @@ def on_bug(request: litestar.Request[Any, Any, Any], error: Exception) -> Answer
         extra={"request_id": actor.request_id if isinstance(actor, Actor) else None},
     )
     return no(500, "Something went wrong on our side; it has been logged.", "internal")
-
-
-def refuse(error: Refusal) -> NoReturn:
-    raise error

@@ -137,7 +137,8 @@ class Ground:
             for stream in (each.process.stdin, each.process.stdout):
                 if stream:
                     stream.close()
-            for pid in filter(is_alive, each.seen):
+            left = [*filter(is_alive, each.seen), *working_in(self.home / "postgres")]
+            for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.path, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from pullse.kit.postgres.account import Account
@@ -28,11 +29,11 @@ class Log:
         return os.fstat(self.fd).st_size
 
     def complaint(self, offset: int) -> str:
-        """The fatal lines written since."""
+        """What went wrong since; the last lines where the server has no word for it."""
         lines = os.pread(self.fd, 100_000, offset).decode(errors="replace").splitlines()
-        fatal = [line for line in lines if "FATAL" in line or "PANIC" in line]
-        told = fatal or lines[-3:]
-        return " | ".join(line.partition("FATAL:")[2].strip() or line for line in told)
+        fatal = [each for line in lines for each in re.findall(r"(?:FATAL|PANIC): +(.+)", line)]
+        told = fatal or [line for line in lines[-3:] if " LOG: " not in line]
+        return " | ".join(told)
 
     def close(self) -> None:
         self._file.close()

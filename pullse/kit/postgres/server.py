@@ -131,12 +131,10 @@ class Postgres:
                 self._server = server
             if self._comes_up(server):
                 return
-            said = self._log.complaint(offset)
+            said = self._log.complaint(offset) or f"it ended with {server.returncode}"
             busy = any(sign in said for sign in ("shared memory block", "lock file"))
             if not busy or time.monotonic() > until:
-                raise Unavailable(
-                    f"PostgreSQL does not start: {said or 'it says nothing'}. See {self._log.path}."
-                )
+                raise Unavailable(f"PostgreSQL does not start: {said}. See {self._log.path}.")
             time.sleep(0.1)
 
     def _comes_up(self, server: subprocess.Popen[str]) -> bool:

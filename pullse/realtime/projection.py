@@ -1,0 +1,119 @@
+"""
+What each fact becomes on the channels: the forwarder to Ably and the built-in gateway agree here.
+
+Pure and deterministic: the same fact gives the same messages with the same ids, whoever
+publishes it and however often, so that publishing twice is publishing once.
+"""
+
+from typing import Any
+
+import msgspec
+
+from pullse.kit.db import Struct
+from pullse.kit.events import Fact
+
+UPDATES = "tickets-updates"
+ACTIVITY = "tickets-activity"
+SHARED = (UPDATES, ACTIVITY)
+"""The channels that Ably gets too; `ticket:<id>` is the built-in gateway's alone."""
+
+BYTES_AT_MOST = 60_000
+"""Ably refuses a message of more than 65,536 bytes of name, data and extras (TM6, code 40009)."""
+LARGE = 1_000
+"""Characters from which on a text is left out of a fact that is too large."""
+
+
+class Message(Struct, frozen=True):
+    """`data` is the text of a JSON object; `id` is the fact's."""
+
+    channel: str
+    name: str
+    id: str
+    data: str
+
+
+class Ticket(msgspec.Struct):
+    """What a fact about a ticket says of it; a purge takes the words out later."""
+
+    number: int | None = None
+    title: str | None = None
+    status: str | None = None
+    priority: str | None = None
+    assigned_to: str | None = None
+    changes: dict[str, list[Any]] = {}
+
+
+class Told(msgspec.Struct):
+    data: Ticket
+
+
+def messages(fact: Fact) -> list[Message]:
+    """All messages of a fact: the public one if it has any, then the fact itself."""
+    id_, body = str(fact.id), fitting(fact.body)
+    found = [Message(ACTIVITY, fact.name, id_, body)]
+    if fact.ticket_id is not None:
+        found.append(Message(f"ticket:{fact.ticket_id}", fact.name, id_, body))
+    public = update(fact)
+    if public is not None:
+        name, data = public
+        found.insert(0, Message(UPDATES, name, id_, msgspec.json.encode(data).decode()))
+    return found
+
+
+def shared(fact: Fact) -> list[Message]:
+    """Those of `messages` that go to Ably, at most one for each channel."""
+    return [message for message in messages(fact) if message.channel in SHARED]
+
+
+def update(fact: Fact) -> tuple[str, dict[str, Any]] | None:
+    """The public contract: created, deleted, and changed only if the status changed."""
+    if fact.name not in ("ticket.created", "ticket.changed", "ticket.deleted"):
+        return None
+    ticket = msgspec.json.decode(fact.body, type=Told).data
+    data: dict[str, Any] = {"ticketId": fact.ticket_id, "number": ticket.number}
+    if fact.name == "ticket.deleted":
+        return "ticket_deleted", data
+    data |= {
+        "title": ticket.title,
+        "status": ticket.status,
+        "priority": ticket.priority,
+        "assignedTo": ticket.assigned_to,
+    }
+    if fact.name == "ticket.created":
+        return "ticket_created", data
+    if "status" not in ticket.changes:
+        return None
+    before, after = ticket.changes["status"]
+    return "ticket_updated", data | {"status": after, "previousStatus": before}
+
+
+def fitting(body: str) -> str:
+    """
+    The body, without its large texts if it is larger than a channel takes.
+
+    A text that is left out is null where it stood, and `data.truncated` says so; whoever
+    needs it reads it by HTTP. Should that not do, all of `data` is left out.
+    """
+    if fits(body):
+        return body
+    fact = msgspec.json.decode(body)
+    fact["data"] = without_large(fact["data"]) | {"truncated": True}
+    shorter = msgspec.json.encode(fact).decode()
+    if fits(shorter):
+        return shorter
+    return msgspec.json.encode(fact | {"data": {"truncated": True}}).decode()
+
+
+def fits(body: str) -> bool:
+    return len(body) * 4 <= BYTES_AT_MOST or len(body.encode()) <= BYTES_AT_MOST
+
+
+def without_large(value: Any) -> Any:
+    match value:
+        case str() if len(value) > LARGE:
+            return None
+        case dict():
+            return {name: without_large(each) for name, each in value.items()}
+        case list():
+            return [without_large(each) for each in value]
+    return value
