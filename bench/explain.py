@@ -25,7 +25,7 @@ def show(cluster: Cluster, *, say: Callable[[str], None], many: int = scale.MANY
     say(f"loading {many:,} tickets …")
     base = cluster.filled("many", many)
     log = cluster.home / "postgres.log"
-    asked = {name: filters for name, filters in scale.FILTERS.items()}
+    asked = dict(scale.FILTERS)
     for name, (words, filters) in scale.SEARCHES.items():
         asked[name] = {"q": data.searches(words, 1)[0], **filters}
     with servers.ours(base) as server:

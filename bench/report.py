@@ -12,6 +12,7 @@ from string import Template
 from bench.load import generator_name
 from pullse.kit import postgres
 
+TIMES = "\N{MULTIPLICATION SIGN}"
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
 PACKAGES = ("granian", "litestar", "msgspec", "asyncpg", "uvloop", "uvicorn", "fastapi",
@@ -110,7 +111,7 @@ def per_second(rate: float) -> str:
 
 
 def times(ratio: float) -> str:
-    return f"{ratio:.1f}×"
+    return f"{ratio:.1f}{TIMES}"
 
 
 def share(ratio: float) -> str:

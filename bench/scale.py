@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from bench import data, servers
 from bench.cluster import Cluster
 from bench.load import Failed, Load, drive
-from bench.report import Section, Verdict, ms, per_second
+from bench.report import TIMES, Section, Verdict, ms, per_second
 from bench.servers import Server
 
 FEW = 1_000
@@ -127,9 +127,9 @@ def search(server: Server, kind: str, count: int, say: Callable[[str], None]) ->
 
 def sizes(rows: Sequence[tuple[str, float, float]], many: int) -> Section:
     worst = max(few / large for _, few, large in rows)
-    shown = [(name, per_second(few), per_second(large), f"{few / large:.2f}×")
+    shown = [(name, per_second(few), per_second(large), f"{few / large:.2f}{TIMES}")
              for name, few, large in rows]  # fmt: skip
-    verdict = Verdict(f"all within {RATIO}×", f"{worst:.2f}× at worst", worst <= RATIO)
+    verdict = Verdict(f"all within {RATIO}{TIMES}", f"{worst:.2f}{TIMES} at worst", worst <= RATIO)
     columns = ("call", f"{FEW:,} tickets", f"{many:,} tickets", "ratio")
     return Section("Scale", columns, shown, [verdict])
 

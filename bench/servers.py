@@ -44,7 +44,18 @@ def ours(base: Base) -> Iterator[Server]:
     command = [sys.executable, "-m", "pullse", "serve", "--port", "0"]
     environment = {"DATABASE_URL": base.url, "PULLSE_API_TOKEN": TOKEN}
     with running(command, environment) as (process, log):
-        yield Server(process, printed_address(process, log), TOKEN)
+        server = Server(process, printed_address(process, log), TOKEN)
+        answering(server, log)
+        yield server
+
+
+@contextmanager
+def ours_behind_uvicorn(base: Base) -> Iterator[Server]:
+    command = [sys.executable, "-m", "bench.behind_uvicorn"]
+    with running(command, {"DATABASE_URL": base.url}) as (process, log):
+        server = Server(process, printed_address(process, log), TOKEN)
+        answering(server, log)
+        yield server
 
 
 @contextmanager

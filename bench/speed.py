@@ -13,7 +13,7 @@ from typing import Any
 from bench import data, pgbench, servers, statements
 from bench.cluster import Base, Cluster
 from bench.load import CONNECTIONS, Failed, Load, Result, drive
-from bench.report import Section, Verdict, ms, per_second, share, times
+from bench.report import TIMES, Section, Verdict, ms, per_second, share, times
 from bench.servers import Server
 
 TICKETS = 10_000
@@ -165,14 +165,18 @@ def same_answers(contest: Contest) -> None:
     for path in (f"/api/tickets/{data.ticket_id(7)}", "/api/tickets?limit=50"):
         ours = records(contest.our_server, path)
         theirs = records(contest.their_server, path)
-        shared = [{name: one[name] for name in other} for one, other in zip(ours, theirs)]
+        if len(ours) != len(theirs):
+            raise Failed(f"{path} is answered with {len(ours)} and {len(theirs)} tickets")
+        shared = [
+            {name: one[name] for name in other} for one, other in zip(ours, theirs, strict=True)
+        ]
         if [plain(each) for each in shared] != [plain(each) for each in theirs]:
             raise Failed(f"{path} is answered differently:\n{shared[:1]}\n{theirs[:1]}")
 
 
 def records(server: Server, path: str) -> list[dict[str, Any]]:
     answered = json.loads(server.get(path))["data"]
-    return answered["records"] if "records" in answered else [answered]
+    return answered.get("records", [answered])
 
 
 def plain(ticket: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +207,7 @@ def section(outcomes: list[Outcome]) -> Section:
 def judge(call: Call, of_reference: float, of_pgbench: float) -> list[Verdict]:
     verdicts = [
         Verdict(
-            f"{call.name} ≥ {call.of_reference:g}× the reference",
+            f"{call.name} ≥ {call.of_reference:g}{TIMES} the reference",
             times(of_reference),
             of_reference >= call.of_reference,
         )

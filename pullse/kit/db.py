@@ -8,14 +8,18 @@ prepares every statement and compares (tests/test_sql.py).
 """
 
 import asyncio
+import inspect
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
+from asyncpg import connect_utils
 
 from pullse.errors import NotFound, Refusal, Unavailable
 
@@ -130,6 +134,24 @@ class Address:
         return f"{host}{port}{parts.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """
+    Where and as whom the driver connects, for PostgreSQL's own programs beside it.
+
+    `host` is a name, an address or the folder of a socket. `tls_is_needed`: no plain connection.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str | None = field(repr=False)
+    database: str
+    options: str
+    tls: ssl.SSLContext | None
+    tls_is_needed: bool
+
+
 @dataclass
 class Database:
     """A pool of connections, and one way each to use them."""
@@ -185,6 +207,34 @@ class Database:
 async def connect(address: Address) -> Any:
     """One connection as all of ours are: UTC, and no statement that runs for ever."""
     return await asyncpg.connect(address.url, timeout=10, **options(address))
+
+
+def endpoint(address: Address) -> Endpoint:
+    """
+    As the driver itself reads URL, environment and password file.
+
+    Raises ValueError and OSError for what can't be used, such as a missing `sslrootcert`.
+    """
+    parse: Any = connect_utils._parse_connect_dsn_and_args  # type: ignore[attr-defined]
+    unset: dict[str, Any] = dict.fromkeys(inspect.signature(parse).parameters)
+    places, given = parse(**unset | {"dsn": address.url})
+    folders = [place for place in places if isinstance(place, str) and Path(place).exists()]
+    place = (folders or [place for place in places if not isinstance(place, str)] or places)[0]
+    if isinstance(place, str):
+        folder, _, name = place.rpartition("/.s.PGSQL.")
+        host, port, tls = folder, int(name), None
+    else:
+        (host, port), tls = place, given.ssl or None
+    return Endpoint(
+        host,
+        port,
+        given.user,
+        given.password,
+        given.database,
+        (given.server_settings or {}).get("options", ""),
+        tls,
+        given.sslmode >= connect_utils.SSLMode.require,
+    )
 
 
 async def open_database(

@@ -93,8 +93,8 @@ async def index(request: Request) -> Any:
 
 async def history(request: Request) -> Answer:
     query = request.read_query(HistoryQuery)
+    ticket_id = await id_in_path(request)
     async with request.database.session() as db:
-        ticket_id = await id_in_path(db, request)
         if (await get_many(db, [ticket_id]))[0] is None:
             raise no_ticket()
     return await pages(request, query.after, query.limit, ticket_id, [])

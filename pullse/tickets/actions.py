@@ -17,20 +17,23 @@ from pullse.kit.ids import uuid7
 from pullse.kit.loader import gather
 from pullse.tickets import queries
 from pullse.tickets.model import NewTicket, TicketChanges
-from pullse.tickets.queries import Changed, Creation, Shown
+from pullse.tickets.queries import Changed, Creation, Shown, Wish
 
 ANY_VERSION: list[int] | None = None
 
 
 async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
-    (made,) = await queries.create_many(db, [Creation(uuid7(), new, by)])
+    made = await queries.create(db, Creation(uuid7(), new, by))
     return made or unknown_agent()
 
 
 async def create_soon(database: Database, new: NewTicket, *, by: Actor) -> Shown:
     """As `create`, committed on return, in one statement with all that are created right now."""
-    made = await gather(database, queries.create_many, Creation(uuid7(), new, by))
-    return made or unknown_agent()
+    made = await gather(database, queries.create_unhindered, Creation(uuid7(), new, by))
+    if made is None:
+        async with database.session() as db:
+            made = await create(db, new, by=by)
+    return made
 
 
 async def change(
@@ -42,7 +45,30 @@ async def change(
     by: Actor,
 ) -> Changed:
     """Writing what is there already changes nothing and records nothing."""
-    done = await queries.change(db, ticket_id, changes, if_match=if_match, by=by)
+    done = await queries.change(db, Wish(ticket_id, changes, if_match, by))
+    return await checked(db, done, ticket_id, if_match)
+
+
+async def change_soon(
+    database: Database,
+    ticket_id: UUID,
+    changes: TicketChanges,
+    *,
+    if_match: list[int] | None = ANY_VERSION,
+    by: Actor,
+) -> Changed:
+    """As `change`, committed on return, in one statement with all that are changed right now."""
+    wish = Wish(ticket_id, changes, if_match, by)
+    done = await gather(database, queries.change_unhindered, wish, key=ticket_id)
+    if done is not None and done.is_fresh:
+        return done
+    async with database.session() as db:
+        return await change(db, ticket_id, changes, if_match=if_match, by=by)
+
+
+async def checked(
+    db: Db, done: Changed | None, ticket_id: UUID, if_match: list[int] | None
+) -> Changed:
     if done is None:
         raise no_ticket()
     if not done.is_fresh:

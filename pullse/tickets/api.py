@@ -60,9 +60,13 @@ async def show(request: Request) -> Answer:
 async def update(request: Request) -> Answer:
     changes = await request.read_body(TicketChanges)
     if_match = etags.if_match(request)
-    async with request.database.session() as db:
-        ticket_id = await id_in_path(db, request)
-        done = await actions.change(db, ticket_id, changes, if_match=if_match, by=request.actor)
+    done = await actions.change_soon(
+        request.database,
+        await id_in_path(request),
+        changes,
+        if_match=if_match,
+        by=request.actor,
+    )
     if done.is_changed:
         request.services.tail.wake()
     return ok(request, done.body, etags.etag(done.version))
@@ -70,8 +74,8 @@ async def update(request: Request) -> Answer:
 
 async def delete(request: Request) -> Answer:
     if_match = etags.if_match(request)
+    ticket_id = await id_in_path(request)
     async with request.database.session() as db:
-        ticket_id = await id_in_path(db, request)
         await actions.delete(db, ticket_id, if_match=if_match, by=request.actor)
     request.services.tail.wake()
     return ok(request)
@@ -84,8 +88,9 @@ async def trash(request: Request) -> Answer:
 
 
 async def restore(request: Request) -> Answer:
+    ticket_id = await id_in_path(request)
+
     async def run(db: Db) -> Answer:
-        ticket_id = await id_in_path(db, request)
         return shown(request, await actions.restore(db, ticket_id, by=request.actor))
 
     return await idempotency.post(request, run)
@@ -104,12 +109,14 @@ async def find(request: Request) -> queries.Shown:
     return ticket
 
 
-async def id_in_path(db: Db, request: Request) -> UUID:
+async def id_in_path(request: Request) -> UUID:
+    """The id of the ticket that the path names by id or number; it may be in the trash."""
     text = request.path_params["ticket"]
     number = as_number(text)
     if number is None:
         return as_id(text)
-    found = await queries.find_id(db, number)
+    async with request.database.session() as db:
+        found = await queries.find_id(db, number)
     if found is None:
         raise actions.no_ticket()
     return found

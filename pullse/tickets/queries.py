@@ -7,13 +7,16 @@ Bodies leave PostgreSQL as the JSON text that the API shows and are passed throu
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Actor
 from pullse.tickets.model import NewTicket, TicketChanges
+
+Value = TypeVar("Value")
 
 COLUMNS = """id, number, title, description, status, priority, assigned_to,
                created_at, updated_at, version"""
@@ -35,71 +38,87 @@ GET_MANY_BY_NUMBER_SQL = f"""
                  WHERE number = ANY($1::bigint[]) AND deleted_at IS NULL) AS t
         """
 
-CREATE_SQL = f"""
+
+def create_sql(lock: str) -> str:
+    return f"""
         WITH agent AS MATERIALIZED (
             SELECT id FROM agents
              WHERE id = ANY($6::uuid[]) AND deleted_at IS NULL
-               FOR KEY SHARE
-        ), new AS (
-            SELECT *
+          ORDER BY id
+               FOR KEY SHARE{lock}
+        ), asked AS (
+            SELECT id, title, description, priority, status, assigned_to, actor, request_id,
+                   position
               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
                           $7::text[], $8::text[])
                    WITH ORDINALITY
-                   AS new (id, title, description, priority, status, assigned_to,
-                           actor, request_id, position)
-        ), ticket AS (
+                   AS asked (id, title, description, priority, status, assigned_to,
+                             actor, request_id, position)
+        ), new AS (
             INSERT INTO tickets (id, title, description, priority, status, assigned_to)
                  SELECT id, title, description, priority, status, assigned_to
-                   FROM new
+                   FROM asked
                   WHERE assigned_to IS NULL OR assigned_to IN (SELECT id FROM agent)
                ORDER BY position
               RETURNING {COLUMNS}
         ), fact AS (
             INSERT INTO events (name, ticket_id, actor, request_id, data)
-                 SELECT 'ticket.created', ticket.id, new.actor, new.request_id,
-                        jsonb_build_object('number', number, 'title', ticket.title,
-                            'status', ticket.status, 'priority', ticket.priority,
-                            'assigned_to', ticket.assigned_to, 'version', version)
-                   FROM ticket JOIN new ON new.id = ticket.id
+                 SELECT 'ticket.created', new.id, asked.actor, asked.request_id,
+                        jsonb_build_object('number', new.number, 'title', new.title,
+                            'status', new.status, 'priority', new.priority,
+                            'assigned_to', new.assigned_to, 'version', new.version)
+                   FROM new JOIN asked ON asked.id = new.id
                ORDER BY position
         )
-        SELECT id, version, row_to_json(ticket)::text AS body FROM ticket
+        SELECT id, version, row_to_json(new)::text AS body FROM new
         """
-"""Many tickets and their facts at once; one whose agent is unknown is left out."""
 
-CHANGE_SQL = f"""
-        WITH agent AS MATERIALIZED (
+
+def change_sql(lock: str) -> str:
+    return f"""
+        WITH asked AS MATERIALIZED (
+            SELECT id, title, description, status, priority, is_assigned, assigned_to,
+                   string_to_array(if_match, ',')::integer[] AS if_match, actor, request_id
+              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
+                          $6::boolean[], $7::uuid[], $8::text[], $9::text[], $10::text[])
+                   AS asked (id, title, description, status, priority, is_assigned, assigned_to,
+                             if_match, actor, request_id)
+        ), agent AS MATERIALIZED (
             SELECT id FROM agents
-             WHERE id = $7 AND deleted_at IS NULL
-               FOR KEY SHARE
+             WHERE id = ANY($7::uuid[]) AND deleted_at IS NULL
+          ORDER BY id
+               FOR KEY SHARE{lock}
         ), old AS MATERIALIZED (
             SELECT {COLUMNS} FROM tickets
-             WHERE id = $1 AND deleted_at IS NULL
-               -- locks the agent before the ticket, as an agent who leaves does
+             WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
+               -- locks agents before tickets, as an agent who leaves does
                AND (SELECT count(*) FROM agent) >= 0
-               FOR NO KEY UPDATE
+          ORDER BY id
+               FOR NO KEY UPDATE{lock}
         ), wanted AS MATERIALIZED (
-            SELECT id,
-                   coalesce($2, title) AS title,
-                   coalesce($3, description) AS description,
-                   coalesce($4, status) AS status,
-                   coalesce($5, priority) AS priority,
-                   CASE WHEN $6 THEN $7
-                        -- an agent who has left does not get a ticket back that is opened again
-                        WHEN $4 IN ('open', 'in_progress') AND assigned_to IN
+            SELECT old.id,
+                   coalesce(asked.title, old.title) AS title,
+                   coalesce(asked.description, old.description) AS description,
+                   coalesce(asked.status, old.status) AS status,
+                   coalesce(asked.priority, old.priority) AS priority,
+                   CASE WHEN is_assigned THEN asked.assigned_to
+                        -- one who has left does not get a ticket back that is opened again
+                        WHEN asked.status IN ('open', 'in_progress') AND old.assigned_to IN
                              (SELECT id FROM agents WHERE deleted_at IS NOT NULL) THEN NULL
-                        ELSE assigned_to END AS assigned_to
-              FROM old
+                        ELSE old.assigned_to END AS assigned_to,
+                   actor, request_id,
+                   if_match IS NULL OR old.version = ANY(if_match) AS is_fresh,
+                   asked.assigned_to IS NULL OR asked.assigned_to IN (SELECT id FROM agent)
+                       AS is_agent_known
+              FROM old JOIN asked ON asked.id = old.id
         ), new AS (
             UPDATE tickets AS t
                SET title = wanted.title, description = wanted.description,
                    status = wanted.status, priority = wanted.priority,
                    assigned_to = wanted.assigned_to,
                    version = old.version + 1, updated_at = now()
-              FROM wanted, old
-             WHERE t.id = wanted.id
-               AND ($8::integer[] IS NULL OR old.version = ANY($8))
-               AND ($7::uuid IS NULL OR $7 IN (SELECT id FROM agent))
+              FROM wanted JOIN old ON old.id = wanted.id
+             WHERE t.id = wanted.id AND is_fresh AND is_agent_known
                AND (wanted.title, wanted.description, wanted.status, wanted.priority,
                     wanted.assigned_to)
                    IS DISTINCT FROM
@@ -108,7 +127,7 @@ CHANGE_SQL = f"""
                    t.created_at, t.updated_at, t.version
         ), fact AS (
             INSERT INTO events (name, ticket_id, actor, request_id, data)
-                 SELECT 'ticket.changed', new.id, $9, $10,
+                 SELECT 'ticket.changed', new.id, actor, request_id,
                         jsonb_build_object('number', new.number, 'title', new.title,
                             'status', new.status, 'priority', new.priority,
                             'assigned_to', new.assigned_to, 'version', new.version,
@@ -124,16 +143,30 @@ CHANGE_SQL = f"""
                                 'assigned_to', CASE
                                     WHEN new.assigned_to IS DISTINCT FROM old.assigned_to
                                     THEN jsonb_build_array(old.assigned_to, new.assigned_to) END)))
-                   FROM new, old
+                   FROM new JOIN old ON old.id = new.id JOIN wanted ON wanted.id = new.id
         )
-        SELECT coalesce(new.version, old.version) AS version,
+        SELECT old.id,
+               coalesce(new.version, old.version) AS version,
                coalesce(row_to_json(new), row_to_json(old))::text AS body,
                new.id IS NOT NULL AS is_changed,
-               $8::integer[] IS NULL OR old.version = ANY($8) AS is_fresh,
-               $7::uuid IS NULL OR $7 IN (SELECT id FROM agent) AS is_agent_known
-          FROM old LEFT JOIN new ON true
+               is_fresh,
+               is_agent_known
+          FROM old JOIN wanted ON wanted.id = old.id LEFT JOIN new ON new.id = old.id
         """
-"""Change what is given, with the fact of what it was and became; nothing when nothing differs."""
+
+
+SKIP = " SKIP LOCKED"
+
+CREATE_SQL = create_sql("")
+"""Tickets and their facts at once; one whose agent is unknown is left out."""
+
+CREATE_UNHINDERED_SQL = create_sql(SKIP)
+"""As CREATE_SQL, but leaves out what would have to wait for somebody's lock."""
+
+CHANGE_SQL = change_sql("")
+"""Change what is given, with facts of what was and became; nothing where nothing differs."""
+
+CHANGE_UNHINDERED_SQL = change_sql(SKIP)
 
 
 class Shown(Struct, frozen=True):
@@ -144,6 +177,9 @@ class Shown(Struct, frozen=True):
 
 
 class Changed(Struct, frozen=True):
+    """Nothing was written where a flag says no."""
+
+    id: UUID
     version: int
     body: str
     is_changed: bool
@@ -173,6 +209,15 @@ class Creation(Struct, frozen=True):
     by: Actor
 
 
+class Wish(Struct, frozen=True):
+    """A change that is about to be made, if the ticket is at one of the versions of `if_match`."""
+
+    id: UUID
+    changes: TicketChanges
+    if_match: list[int] | None
+    by: Actor
+
+
 async def get_many(db: Db, ids: Sequence[UUID]) -> list[Shown | None]:
     """Each ticket by its id, None for those that are not there."""
     rows = await db.rows(GET_MANY_SQL, ids)
@@ -186,10 +231,30 @@ async def get_many_by_number(db: Db, numbers: Sequence[int]) -> list[Shown | Non
     return [found.get(number) for number in numbers]
 
 
-async def create_many(db: Db, batch: Sequence[Creation]) -> list[Shown | None]:
-    """Write tickets with their facts; None for one whose agent is unknown."""
+async def create(db: Db, one: Creation) -> Shown | None:
+    """Write a ticket with its fact; None when its agent is unknown."""
+    return (await _create(db, CREATE_SQL, [one]))[0]
+
+
+async def create_unhindered(db: Db, batch: Sequence[Creation]) -> list[Shown | None]:
+    """None for those to be tried alone: the agent is unknown, or locked right now."""
+    return await _create(db, CREATE_UNHINDERED_SQL, batch)
+
+
+async def change(db: Db, wish: Wish) -> Changed | None:
+    """None when there is no such ticket."""
+    return (await _change(db, CHANGE_SQL, [wish]))[0]
+
+
+async def change_unhindered(db: Db, batch: Sequence[Wish]) -> list[Changed | None]:
+    """None for those to be tried alone: not there, or locked right now. Each ticket only once."""
+    found = await _change(db, CHANGE_UNHINDERED_SQL, batch)
+    return [done if done and done.is_agent_known else None for done in found]
+
+
+async def _create(db: Db, sql: str, batch: Sequence[Creation]) -> list[Shown | None]:
     rows = await db.rows(
-        CREATE_SQL,
+        sql,
         [each.id for each in batch],
         [each.new.title for each in batch],
         [each.new.description for each in batch],
@@ -203,26 +268,26 @@ async def create_many(db: Db, batch: Sequence[Creation]) -> list[Shown | None]:
     return [made.get(each.id) for each in batch]
 
 
-async def change(
-    db: Db, ticket_id: UUID, changes: TicketChanges, *, if_match: list[int] | None, by: Actor
-) -> Changed | None:
-    """None when there is no such ticket. Nothing is written when the flags say no."""
-    given = changes.__class__.__struct_fields__
-    values = {name: value for name in given if (value := getattr(changes, name)) is not UNSET}
-    return await db.maybe(
-        Changed,
-        CHANGE_SQL,
-        ticket_id,
-        values.get("title"),
-        values.get("description"),
-        values.get("status"),
-        values.get("priority"),
-        "assigned_to" in values,
-        values.get("assigned_to"),
-        if_match,
-        by.id,
-        by.request_id,
+async def _change(db: Db, sql: str, batch: Sequence[Wish]) -> list[Changed | None]:
+    rows = await db.rows(
+        sql,
+        [each.id for each in batch],
+        [given(each.changes.title) for each in batch],
+        [given(each.changes.description) for each in batch],
+        [given(each.changes.status) for each in batch],
+        [given(each.changes.priority) for each in batch],
+        [each.changes.assigned_to is not UNSET for each in batch],
+        [given(each.changes.assigned_to) for each in batch],
+        [None if each.if_match is None else ",".join(map(str, each.if_match)) for each in batch],
+        [each.by.id for each in batch],
+        [each.by.request_id for each in batch],
     )
+    done = {row[0]: Changed(*row) for row in rows}
+    return [done.get(each.id) for each in batch]
+
+
+def given(value: Value | UnsetType) -> Value | None:
+    return None if value is UNSET else value
 
 
 async def delete(

@@ -35,14 +35,13 @@ def hold(home: Path, account: Account) -> Private:
     fd = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     held = Private(fd)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = _holder(fd)
-        held.close()
-        who = f"process {holder}" if holder else "another process"
-        raise Unavailable(
-            f"{home} is in use by {who}. Stop it first, or choose another folder with --data-dir."
-        ) from None
+        if not _take(fd):
+            holder = os.pread(fd, 32, 0).decode().strip()
+            held.close()
+            raise Unavailable(
+                f"{home} is in use by {f'process {holder}' if holder else 'another process'}. "
+                "Stop it first, or choose another folder with --data-dir."
+            )
     except OSError as problem:
         held.close()
         raise Unavailable(
@@ -55,13 +54,17 @@ def hold(home: Path, account: Account) -> Private:
     return held
 
 
-def _holder(fd: int) -> str:
-    """It writes its number just after it got the lock, so an empty file is asked again."""
-    for _ in range(10):
-        if number := os.pread(fd, 32, 0).decode().strip():
-            return number
-        time.sleep(0.01)
-    return ""
+def _take(fd: int) -> bool:
+    """A command that only asks whether it is held has it for an instant: that's no refusal."""
+    for attempt in range(5):
+        if attempt:
+            time.sleep(0.02)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return True
+    return False
 
 
 def _close_in_child() -> None:

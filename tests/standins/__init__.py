@@ -1,0 +1,1 @@
+"""Small servers that stand in for services of others, as processes that a test can kill."""
