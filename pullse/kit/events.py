@@ -9,6 +9,7 @@ behind a reader's back. Reading by transaction, and only below the oldest one th
 still running, means that whatever appears later also sorts later.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,8 @@ from pullse.kit.db import Db, Struct
 
 SCANNED_AT_MOST = 2000
 """Facts looked at for one filtered page; a page may be short with more to come."""
+PAGE_BYTES = 256_000
+"""As stored, for one page; a fact may be large, and many readers page at once."""
 
 
 class Actor(Struct, frozen=True):
@@ -41,6 +44,7 @@ class Place(Struct, frozen=True, order=True):
 
 
 START = Place(0, 0)
+NUMBER = re.compile("[0-9]{1,19}")
 
 
 class Fact(Struct, frozen=True):
@@ -51,6 +55,19 @@ class Fact(Struct, frozen=True):
     name: str
     ticket_id: UUID | None
     body: str
+
+    @property
+    def place(self) -> Place:
+        return Place(self.tx, self.id)
+
+
+class Seen(Struct, frozen=True):
+    """A fact without its body; `size` is what its data takes on disk."""
+
+    tx: int
+    id: int
+    name: str
+    size: int
 
     @property
     def place(self) -> Place:
@@ -128,27 +145,36 @@ async def page(
 ) -> Page:
     """A page of facts after `place`, of one ticket or of some names only."""
     scan = limit if not names else SCANNED_AT_MOST
+    seen = await glance(db, place, ticket_id, limit=scan)
+    matching = [each for each in seen if not names or each.name in names]
+    chosen = fitting(matching[:limit])
+    facts = await read(db, chosen) if chosen else []
+    if len(chosen) < len(matching):
+        return Page(facts, chosen[-1].place, is_end=False)
+    return Page(facts, seen[-1].place if seen else place, is_end=len(seen) < scan)
+
+
+async def glance(db: Db, place: Place, ticket_id: UUID | None, *, limit: int) -> list[Seen]:
+    """Which settled facts come after `place`, without what is in them."""
     if ticket_id is None:
-        facts = await since(db, place, limit=scan)
-    else:
-        facts = await of_ticket(db, ticket_id, place, limit=scan)
-    matching = [fact for fact in facts if not names or fact.name in names]
-    is_end = len(facts) < scan and len(matching) <= limit
-    shown = matching[:limit]
-    if len(matching) > limit or (shown and shown[-1] is facts[-1]):
-        place = shown[-1].place
-    elif facts:
-        place = facts[-1].place
-    return Page(shown, place, is_end)
-
-
-async def of_ticket(db: Db, ticket_id: UUID, place: Place, *, limit: int) -> list[Fact]:
+        return await db.all(
+            Seen,
+            """
+            SELECT tx, id, name, pg_column_size(data) AS size
+              FROM events
+             WHERE (tx, id) > ($1, $2)
+               AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()
+          ORDER BY tx, id
+             LIMIT $3
+            """,
+            place.tx,
+            place.id,
+            limit,
+        )
     return await db.all(
-        Fact,
+        Seen,
         """
-        SELECT tx, id, name, ticket_id,
-               (SELECT row_to_json(shown)::text
-                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
+        SELECT tx, id, name, pg_column_size(data) AS size
           FROM events
          WHERE ticket_id = $1
            AND (tx, id) > ($2, $3)
@@ -160,6 +186,32 @@ async def of_ticket(db: Db, ticket_id: UUID, place: Place, *, limit: int) -> lis
         place.tx,
         place.id,
         limit,
+    )
+
+
+def fitting(seen: Sequence[Seen]) -> Sequence[Seen]:
+    """As many as a page may hold, and at least one."""
+    total = 0
+    for count, each in enumerate(seen):
+        total += each.size
+        if count and total > PAGE_BYTES:
+            return seen[:count]
+    return seen
+
+
+async def read(db: Db, seen: Sequence[Seen]) -> list[Fact]:
+    return await db.all(
+        Fact,
+        """
+        SELECT tx, id, name, ticket_id,
+               (SELECT row_to_json(shown)::text
+                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
+          FROM events
+          JOIN unnest($1::bigint[], $2::bigint[]) AS wanted (tx, id) USING (tx, id)
+      ORDER BY tx, id
+        """,
+        [each.tx for each in seen],
+        [each.id for each in seen],
     )
 
 
@@ -199,7 +251,7 @@ def place_of(text: str, newest: Position, *, field: str = "after") -> Place:
     feed (restored or moved database): the caller has to start over.
     """
     parts = text.split(".")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) != 3 or not all(NUMBER.fullmatch(part) for part in parts):
         raise Invalid.field(field, "This is not a cursor of the feed.")
     epoch, tx, id_ = (int(part) for part in parts)
     if max(tx, id_) >= 1 << 63:
@@ -219,22 +271,27 @@ async def mend_after_move(db: Db) -> bool:
     A cluster counts its transactions itself. Where the newest fact is not below the
     counter, it was written in another cluster: raise the offset and begin a new epoch.
     """
-    await db.run("SELECT pg_current_xact_id()")
-    found = await db.maybe(
-        Position,
-        """
-        SELECT feed_epoch() AS epoch, max(tx) AS tx,
-               pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS id
-          FROM events
-        """,
-    )
-    if found is None or found.tx is None:
+    if await moved(db) is None:
         return False
-    offset: int = await db.value("SELECT feed_offset()")
-    if found.tx < found.id + offset:
+    # Of processes that start together one mends, and nobody writes under the old offset.
+    await db.run("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE")
+    found = await moved(db)
+    if found is None:
         return False
     await new_epoch(db, found.epoch + 1, found.tx + 1)
     return True
+
+
+async def moved(db: Db) -> Position | None:
+    """The newest fact, if this cluster can't have written it."""
+    return await db.maybe(
+        Position,
+        """
+        SELECT feed_epoch() AS epoch, tx, id
+          FROM (SELECT tx, id FROM events ORDER BY tx DESC, id DESC LIMIT 1) AS newest
+         WHERE tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + feed_offset()
+        """,
+    )
 
 
 async def new_epoch(db: Db, epoch: int, offset: int) -> None:

@@ -5,6 +5,8 @@ The only module that touches the official SDK, whose types are `Any` here. Troub
 once for each change of state, and the key is never logged.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import importlib
@@ -52,7 +54,7 @@ class Trouble(Struct, frozen=True):
 class Outlet:
     """One channel at Ably, with a client of its own so that no trouble is shared."""
 
-    def __init__(self, channel: str, settings: Ably, pace: Pace, condition: "Condition") -> None:
+    def __init__(self, channel: str, settings: Ably, pace: Pace, condition: Condition) -> None:
         self.channel = channel
         self._settings = settings
         self._pace = pace

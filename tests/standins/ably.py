@@ -1,7 +1,7 @@
 """
 A stand-in for Ably's REST publish endpoint, after the protocol facts in Ably's public docs.
 
-    python -m tests.standins.ably --port 9000 --state FILE [--key app.key:secret]
+    python -m tests.standins.ably --port 9000 --state FILE [--key app.key:secret] [--tls PEM]
 
 Checks keys and tokens, drops repeated ids, keeps the order, and holds what it accepted
 through kill -9. Under /control it is told to fail, and says what it holds.
@@ -13,6 +13,7 @@ import base64
 import hashlib
 import hmac
 import json
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -224,9 +225,13 @@ async def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--key", default="app.key:secret")
+    parser.add_argument("--tls", type=Path, help="certificate and private key in one file")
     given = parser.parse_args()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if given.tls else None
+    if tls:
+        tls.load_cert_chain(given.tls)
     stand_in = StandIn(Journal(given.state), given.key)
-    async with await serve(stand_in.handle, given.port) as server:
+    async with await serve(stand_in.handle, given.port, tls=tls) as server:
         await server.serve_forever()
 
 

@@ -1,6 +1,7 @@
 """HTTP/1.1 on asyncio streams, just enough for a stand-in that may also misbehave on the wire."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
@@ -33,7 +34,7 @@ class Cut(Exception):
 Handle = Callable[[Request], Awaitable[Response]]
 
 
-async def serve(handle: Handle, port: int, *, host: str = "127.0.0.1") -> asyncio.Server:
+async def serve(handle: Handle, port: int, *, tls: ssl.SSLContext | None = None) -> asyncio.Server:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
@@ -47,7 +48,7 @@ async def serve(handle: Handle, port: int, *, host: str = "127.0.0.1") -> asynci
         finally:
             writer.close()
 
-    return await asyncio.start_server(talk, host, port)
+    return await asyncio.start_server(talk, "127.0.0.1", port, ssl=tls)
 
 
 async def read(reader: asyncio.StreamReader) -> Request:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,10 +17,18 @@ KEY = "app.key:secret"
 class Ably:
     """Ends with its block. `messages` are what it holds, oldest first."""
 
-    def __init__(self, folder: Path, *, key: str = KEY) -> None:
+    def __init__(
+        self, folder: Path, *, key: str = KEY, tls: Path | None = None, trust: Path | None = None
+    ) -> None:
         self.port = free_port()
         self._folder = folder
         self._key = key
+        self._tls = tls
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if trust is not None:
+            context = ssl.create_default_context(cafile=str(trust))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(*handlers)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Ably":
@@ -32,6 +41,7 @@ class Ably:
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.standins.ably", "--port", str(self.port)]
         command += ["--state", str(self._folder / "ably.jsonl"), "--key", self._key]
+        command += ["--tls", str(self._tls)] if self._tls else []
         with (self._folder / "ably.log").open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL
@@ -55,7 +65,7 @@ class Ably:
             self._process = None
 
     def fail(self, how: str, **more: Any) -> None:
-        """See StandIn.publish for `how`; `more`: channel, times, skip (publishes before), seconds."""
+        """`how` is one of StandIn.publish; `more` are channel, times, skip and seconds."""
         self.call("POST", "/control/faults", [{"how": how, **more}])
 
     def be_well(self) -> None:
@@ -77,15 +87,13 @@ class Ably:
         return int(self.call("GET", "/control/messages?after=1000000000")["repeats"])
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
+        scheme = "https" if self._tls else "http"
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", content, method=method
+            f"{scheme}://127.0.0.1:{self.port}{path}", content, method=method
         )
-        with OPENER.open(request, timeout=30) as response:
+        with self._opener.open(request, timeout=30) as response:
             return json.loads(response.read())
-
-
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:

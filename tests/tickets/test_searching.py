@@ -1,0 +1,137 @@
+"""Free text: the words of title and description, as people type them into a search box."""
+
+import httpx
+import pytest
+
+from tests.api.calls import change, delete, new_agent, new_ticket, pages, titles
+
+STORY = {
+    "Invoice": "The invoice shows the wrong address, and the printer is quiet.",
+    "Printer": "The printer prints the wrong colours.",
+    "Login": "Nobody can log in since the update. Café closed.",
+    "Refund": "Please refund the invoice of May.",
+}
+
+
+@pytest.fixture
+async def story(client: httpx.AsyncClient) -> None:
+    for title, description in STORY.items():
+        await new_ticket(client, title, description=description)
+
+
+async def found(client: httpx.AsyncClient, q: str, **params: str) -> list[str]:
+    return await titles(client, q=q, sort="created", **params)
+
+
+@pytest.mark.parametrize(
+    ("q", "wanted"),
+    [
+        ("invoice", ["Invoice", "Refund"]),
+        ("INVOICES", ["Invoice", "Refund"]),
+        ("login", ["Login"]),
+        ("wrong invoice", ["Invoice"]),
+        ("  wrong   printer ", ["Invoice", "Printer"]),
+        ('"wrong address"', ["Invoice"]),
+        ('"address wrong"', []),
+        ('"the wrong address"', ["Invoice"]),
+        ("address OR colours", ["Invoice", "Printer"]),
+        ("refund or login", ["Login", "Refund"]),
+        ("invoice -refund", ["Invoice"]),
+        ('wrong -"wrong address"', ["Printer"]),
+        ("café", ["Login"]),
+        ("unheard", []),
+    ],
+)
+@pytest.mark.usefixtures("story")
+async def test_words_are_found(client: httpx.AsyncClient, q: str, wanted: list[str]) -> None:
+    assert await found(client, q) == wanted
+
+
+@pytest.mark.usefixtures("story")
+async def test_words_that_say_nothing_find_nothing(client: httpx.AsyncClient) -> None:
+    for q in ("the", "the and of", " ", "-", '"', '""', "...", "\t", "🎟"):
+        assert await found(client, q) == []
+
+
+@pytest.mark.usefixtures("story")
+async def test_no_text_is_an_error(client: httpx.AsyncClient) -> None:
+    odd = ["'", "\\", "a:*", "a & !", "(((", "a <-> b", '"open', "%", ":", "a'b", "-" * 300]
+    for q in [*odd, "(" * 300, '" ' * 150, "a OR " * 60, "- - OR", "\u202e", "\x01"]:
+        assert (await client.get("/api/tickets", params={"q": q})).status_code == 200
+
+
+@pytest.mark.usefixtures("story")
+async def test_words_go_with_filters_and_orders(client: httpx.AsyncClient) -> None:
+    ada = await new_agent(client)
+    mine = await new_ticket(client, "Another invoice", status="closed", priority="urgent")
+    await change(client, mine, assigned_to=ada["id"])
+
+    assert await found(client, "invoice", status="closed,resolved") == ["Another invoice"]
+    assert await found(client, "invoice", priority="low") == ["Invoice", "Refund"]
+    assert await found(client, "invoice", assigned_to=f"{ada['id']}") == ["Another invoice"]
+    assert await found(client, "invoice", assigned_to="none") == ["Invoice", "Refund"]
+    both = f"none,{ada['id']}"
+    assert len(await found(client, "invoice", assigned_to=both)) == 3
+    assert await found(client, "invoice", created_after=mine["created_at"]) == ["Another invoice"]
+    for order, wanted in {
+        "-created": ["Another invoice", "Refund", "Invoice"],
+        "-updated": ["Another invoice", "Refund", "Invoice"],
+        "updated": ["Invoice", "Refund", "Another invoice"],
+        "-priority": ["Another invoice", "Refund", "Invoice"],
+        "priority": ["Invoice", "Refund", "Another invoice"],
+    }.items():
+        assert await titles(client, q="invoice", sort=order) == wanted
+        split = [page async for page in pages(client, q="invoice", sort=order, limit=1)]
+        assert [page[0]["title"] for page in split] == wanted
+
+
+@pytest.mark.usefixtures("story")
+async def test_changed_text_is_found_at_once_and_the_old_no_more(
+    client: httpx.AsyncClient,
+) -> None:
+    ticket = await new_ticket(client, "Zebra")
+    assert await found(client, "zebra") == ["Zebra"]
+
+    await change(client, ticket, title="Giraffe", description="It is tall.")
+
+    assert await found(client, "zebra") == []
+    assert await found(client, "tall giraffe") == ["Giraffe"]
+
+
+@pytest.mark.usefixtures("story")
+async def test_what_is_in_the_trash_is_not_found(client: httpx.AsyncClient) -> None:
+    ticket = await new_ticket(client, "Zebra")
+    await delete(client, ticket)
+
+    assert await found(client, "zebra") == []
+
+
+HARD = {
+    "hyphens": "a-" * 50_000,
+    "hyphenated words": "𝐚-𝐛 " * 25_000,
+    "other words": "".join(f"{chr(0x4E00 + n % 20_000)}{n} " for n in range(100_000))[:100_000],
+    "letters apart": "".join(f"{chr(0x10400 + n % 40)}{chr(0x20000 + n)} " for n in range(33_333)),
+    "one word": "x" * 100_000,
+    "one wide word": "語" * 100_000,
+    "addresses": "a.de/b/" * 14_285,
+    "many addresses": "".join(f"{n}.de/{n} " for n in range(20_000))[:100_000],
+    "slashes": "/a" * 50_000,
+    "dots": "a." * 50_000,
+    "at signs": "a@" * 50_000,
+    "underscores": "a_" * 50_000,
+    "tags": "<a " * 33_333,
+    "entities": "&a;" * 33_333,
+    "digits": "1" * 100_000,
+    "signs": "-1.e+" * 20_000,
+    "marks": "a\u0301" * 50_000,
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+async def test_text_that_is_hard_to_index_is_taken(client: httpx.AsyncClient, kind: str) -> None:
+    body = {"title": "Zebra", "description": HARD[kind]}
+
+    answer = await client.post("/api/tickets", json=body)
+
+    assert answer.status_code == 201
+    assert await found(client, "zebra") == ["Zebra"]
