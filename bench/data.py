@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+# In the databases that calls are compared on.
+TICKETS = 10_000
+
 STATUSES = ("open", "in_progress", "resolved", "closed")
 STATUS_WEIGHTS = (30, 20, 15, 35)
 PRIORITIES = ("low", "medium", "high", "urgent")

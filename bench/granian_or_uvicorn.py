@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from statistics import median
 
-from bench import servers, speed
+from bench import data, servers, speed
 from bench.cluster import Cluster
 from bench.report import Section, ms, per_second, times
 
@@ -11,7 +11,7 @@ ROUNDS = 3
 
 
 def measure(cluster: Cluster, *, seconds: float, say: Callable[[str], None]) -> Section:
-    granian_base = cluster.filled("granian", speed.TICKETS)
+    granian_base = cluster.filled("granian", data.TICKETS)
     uvicorn_base = cluster.copy("uvicorn", of="granian")
     rows = []
     with (

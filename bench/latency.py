@@ -24,7 +24,6 @@ from bench.servers import Server
 
 WRITES_A_SECOND = 200
 WRITERS = 16
-TICKETS = 10_000
 WARM_UP = 200
 PATIENCE = 10.0
 P50_MS = 5.0
@@ -49,7 +48,7 @@ class Log:
 
 def measure(cluster: Cluster, *, seconds: float, say: Callable[[str], None]) -> Section:
     """`cluster` has to run with track_commit_timestamp=on."""
-    base = cluster.filled("latency", TICKETS)
+    base = cluster.filled("latency", data.TICKETS)
     with servers.ours(base) as server:
         say(f"{WRITES_A_SECOND} writes/s for {seconds:.0f} s …")
         log = asyncio.run(run(server, seconds))

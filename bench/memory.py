@@ -15,36 +15,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import data, servers
-from bench.load import Load, drive
+from bench.load import Failed, Load, drive
 from bench.report import Section, Verdict
 
 MOST = 200.0
 SETTLE = 10.0
+PATIENCE = 10.0
 MARK = "BENCH_MARK"
 
 
 def measure(*, seconds: float, say: Callable[[str], None]) -> Section:
     """After a little use, then `seconds` of rest."""
-    mark = f"{MARK}={uuid.uuid4()}"
+    mark = str(uuid.uuid4())
     with tempfile.TemporaryDirectory(prefix="pullse-bench-") as folder:
         Path(folder).chmod(0o755)
-        home = Path(folder) / "home"
-        command = [sys.executable, "-m", "pullse", "dev", "--port", "0", "--data-dir", str(home)]
-        with servers.running(command, dict([mark.split("=")])) as (process, log):
+        command = [sys.executable, "-m", "pullse", "dev", "--port", "0", "--data-dir", folder]
+        with servers.running(command, {MARK: mark}) as (process, log):
             url = servers.printed_address(process, log)
             say("a little use, then rest …")
             bodies = data.new_ticket_bodies(200)
             drive(url, Load("POST", [("/api/tickets", body) for body in bodies]), seconds=1)
             drive(url, Load("GET", [("/api/tickets", "")]), seconds=1)
             time.sleep(seconds)
-            found = family(process.pid, mark)
-            used = [(pid, name_of(pid), pss(pid)) for pid in found]
-        leftovers = [pid for pid in found if is_alive(pid)]
-        for pid in leftovers:
-            os.kill(pid, signal.SIGKILL)
-    if leftovers:
-        say(f"these outlived pullse dev and were killed: {leftovers}")
-    return section([(name, size) for _, name, size in used])
+            pids = family(process.pid, f"{MARK}={mark}")
+            used = [(name_of(pid), pss(pid)) for pid in pids]
+        ended(pids)
+    return section(used)
+
+
+def ended(pids: list[int]) -> None:
+    """All of them are gone some seconds after the server was told to stop."""
+    until = time.monotonic() + PATIENCE
+    while left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]:
+        if time.monotonic() > until:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            raise Failed(f"These outlived pullse dev and were killed: {left}")
+        time.sleep(0.1)
 
 
 def family(root: int, mark: str) -> list[int]:
@@ -88,16 +95,11 @@ def pss(pid: int) -> float:
     return sum(int(size) for size in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)) / 976.5625
 
 
-def is_alive(pid: int) -> bool:
-    time.sleep(0.1)
-    return Path(f"/proc/{pid}").exists()
-
-
 def section(used: list[tuple[str, float]]) -> Section:
     names = sorted({name for name, _ in used})
     sizes = {name: [size for each, size in used if each == name] for name in names}
-    rows = [(name, str(len(each)), f"{sum(each):.0f} MB") for name, each in sizes.items()]
+    rows = [(name, str(len(each)), f"{sum(each):.1f} MB") for name, each in sizes.items()]
     total = sum(size for _, size in used)
-    rows.append(("together", str(len(used)), f"{total:.0f} MB"))
-    verdict = Verdict(f"at rest ≤ {MOST:.0f} MB", f"{total:.0f} MB", total <= MOST)
+    rows.append(("together", str(len(used)), f"{total:.1f} MB"))
+    verdict = Verdict(f"at rest ≤ {MOST:.0f} MB", f"{total:.1f} MB", total <= MOST)
     return Section("Memory", ("what", "processes", "PSS"), rows, [verdict])

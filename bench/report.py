@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
+from bench.data import TICKETS
 from bench.load import generator_name
 from pullse.kit import postgres
 
@@ -71,8 +72,13 @@ def write_page(sections: Sequence[Section], command: str) -> None:
     parts = dict.fromkeys(PARTS.values(), "*Not measured yet.*")
     parts |= {PARTS[section.name]: section.markdown() for section in sections}
     frame = Template((HERE / "performance.md.template").read_text())
-    today = datetime.now(UTC).date().isoformat()
-    PAGE.write_text(frame.substitute(parts, command=command, machine=machine(), date=today))
+    facts = {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "tickets": f"{TICKETS:,}",
+    }
+    PAGE.write_text(frame.substitute(parts | facts))
 
 
 # The name of each section, and where the frame has it.

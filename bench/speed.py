@@ -16,7 +16,6 @@ from bench.load import CONNECTIONS, Failed, Load, Result, drive
 from bench.report import TIMES, Section, Verdict, ms, per_second, share, times
 from bench.servers import Server
 
-TICKETS = 10_000
 PATCHED = 4_000
 ROUNDS = 3
 WARM_UP = 1.0
@@ -55,13 +54,13 @@ class Outcome:
 
 
 def calls() -> list[Call]:
-    some = data.ticket_numbers(TICKETS)
+    some = data.ticket_numbers(data.TICKETS)
     ids = [data.ticket_id(number) for number in some]
     return [
         Call(
             "GET one",
             Load("GET", [(f"/api/tickets/{each}", "") for each in ids]),
-            statements.get_one(TICKETS),
+            statements.get_one(data.TICKETS),
             of_reference=8,
             of_pgbench=0.15,
             aim=0.18,
@@ -103,7 +102,7 @@ def status_changes() -> list[tuple[str, str]]:
 
 
 def measure(cluster: Cluster, *, seconds: float, say: Callable[[str], None]) -> Section:
-    our_base = cluster.filled("ours", TICKETS)
+    our_base = cluster.filled("ours", data.TICKETS)
     their_base = cluster.copy("reference", of="ours")
     bare_base = cluster.copy("bare", of="ours")
     outcomes = []

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 PATIENCE = 15.0
 """Seconds that a stop waits for requests under way."""
+UNREAD = 30_000
+"""Milliseconds after which Linux cuts a connection whose client takes nothing of what is sent."""
 
 
 class PortTaken(Exception):
@@ -78,13 +80,15 @@ def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD)
     try:
         bound.bind((host, port))
         bound.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         bound.close()
         raise PortTaken(
-            f"Port {port} on {host} can't be used: {os.strerror(getattr(error, 'errno', 0) or 0)}. "
+            f"Port {port} on {host} can't be used: {getattr(error, 'strerror', None) or error}. "
             "Choose another with --port (0 takes a free one)."
         ) from error
     bound.setblocking(False)
@@ -175,11 +179,10 @@ def keep_workers(count: int, bound: socket.socket, environment: dict[str, str]) 
     reading, writing = os.pipe()
     stopping = False
 
-    def told(*_: object) -> None:
+    def told(number: int, _: object) -> None:
         nonlocal stopping
         stopping = True
-        for child in children.values():
-            child.terminate()
+        signal.signal(number, signal.SIG_DFL)  # who asks again does not wait
 
     signal.signal(signal.SIGTERM, told)
     signal.signal(signal.SIGINT, told)
@@ -196,14 +199,15 @@ def keep_workers(count: int, bound: socket.socket, environment: dict[str, str]) 
         spawn(index)
     try:
         while not stopping:
-            time.sleep(0.2)
+            time.sleep(0.1)
             for index, child in list(children.items()):
                 if child.poll() is not None and not stopping:
                     code = child.returncode
                     log.warning("Worker %d ended (%s); a new one starts", index + 1, code)
                     time.sleep(0.5)
                     spawn(index)
-        told()
+        for child in children.values():
+            child.terminate()
         for child in children.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(PATIENCE + 10)
@@ -221,7 +225,12 @@ def run_worker(process: Process, socket_fd: int, pipe_fd: int) -> None:
 
     async def until_alone() -> None:
         loop = asyncio.get_running_loop()
-        loop.add_reader(pipe_fd, os.kill, os.getpid(), signal.SIGTERM)
+
+        def alone() -> None:
+            loop.remove_reader(pipe_fd)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        loop.add_reader(pipe_fd, alone)
         await serve(process, bound)
 
     uvloop.run(until_alone())

@@ -14,8 +14,9 @@ from typing import Any
 
 from pullse.kit.edge import NotLetIn
 
-LOOPBACK_HOST = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
-LOOPBACK_ORIGIN = re.compile(rb"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
+LOOPBACK = rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
+LOOPBACK_HOST = re.compile(LOOPBACK, re.IGNORECASE)
+LOOPBACK_ORIGIN = re.compile(rb"https?://" + LOOPBACK)
 FORWARDING = frozenset(
     {
         b"forwarded",

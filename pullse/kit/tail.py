@@ -18,6 +18,8 @@ from pullse.kit.events import Fact, Place
 CHANNEL = "pullse"
 NET = 0.25
 HELD_BACK = 0.003
+"""Seconds; doubled, up to the net, for as long as a transaction holds the same facts back."""
+PORTION = 200
 GAP = 0.001
 NOTIFY_GAP = 0.01
 FACTS_QUEUED = 1000
@@ -34,6 +36,12 @@ class Follower:
         self._queue: list[Fact] = []
         self._bytes = 0
         self._filled = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more comes."""
+        return self.is_cut or self.is_closed
 
     def put(self, facts: Sequence[Fact]) -> None:
         if self.is_cut:
@@ -45,12 +53,14 @@ class Follower:
         if len(self._queue) > FACTS_QUEUED or self._bytes > BYTES_QUEUED:
             self.is_cut = True
             self._queue = []
+            self.ended.set()
         if self._queue or self.is_cut:
             self._filled.set()
 
     def close(self) -> None:
         self.is_closed = True
         self._filled.set()
+        self.ended.set()
 
     async def take(self, timeout: float) -> list[Fact]:
         """What has come since; empty after `timeout` seconds without any, or when cut or closed."""
@@ -75,6 +85,7 @@ class Tail:
         self.is_closed = False
         self._database = database
         self._place: Place | None = None
+        self._pause = 0.0
         self._followers: set[Follower] = set()
         self._woken = asyncio.Event()
         self._live = asyncio.Event()
@@ -137,10 +148,14 @@ class Tail:
             if self._place is None:
                 self._place = (await events.end(db)).place
                 self._live.set()
-            facts = await events.since(db, self._place)
+            facts = await events.since(db, self._place, limit=PORTION)
             if not facts:
-                return HELD_BACK if await events.unsettled(db, self._place) else NET
+                if not await events.unsettled(db, self._place):
+                    return NET
+                self._pause = min(max(HELD_BACK, self._pause * 2), NET)
+                return self._pause
         self._place = facts[-1].place
+        self._pause = 0.0
         for follower in self._followers:
             follower.put(facts)
         await asyncio.sleep(GAP)

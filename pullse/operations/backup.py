@@ -135,7 +135,7 @@ async def check_target(db: Db, *, force: bool) -> None:
 @asynccontextmanager
 async def connected(place: Place) -> AsyncIterator[Db]:
     try:
-        async with reached(place.address, place.setting) as db:
+        async with reached(place.address, place.setting) as (db, _):
             yield db
     except Unreachable as error:
         raise Failed(f"{place.address.shown}: {error} {error.remedy}") from error

@@ -1,7 +1,7 @@
 """
 What in a database is pullse's: what its migrations make, in the schema public.
 
-Backup and restore touch nothing else: a database may be shared, and Supabase has schemas of its own.
+Backup and restore touch nothing else: a database may be shared, and Supabase has its own schemas.
 """
 
 import re

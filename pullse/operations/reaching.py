@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from pullse.kit.db import Address, Db, connect
 
@@ -31,14 +32,14 @@ class Unreachable(Exception):
 
 
 @asynccontextmanager
-async def reached(address: Address, name: str = "DATABASE_URL") -> AsyncIterator[Db]:
+async def reached(address: Address, name: str = "DATABASE_URL") -> AsyncIterator[tuple[Db, Any]]:
     """Raises `Unreachable`. `name` is the setting that the address comes from."""
     try:
         connection = await connect(address)
     except Exception as error:
         raise unreachable(error, name) from error
     try:
-        yield Db(connection)
+        yield Db(connection), connection
     finally:
         connection.terminate()
 

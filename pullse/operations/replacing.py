@@ -46,7 +46,8 @@ BEGIN
         SELECT format('DROP %s %s', kind, string_agg(format('public.%I', relname), ', '))
           FROM pg_class
           JOIN (VALUES ('v', 1, 'VIEW'), ('m', 1, 'MATERIALIZED VIEW'),
-                       ('r', 2, 'TABLE'), ('p', 2, 'TABLE')) AS kinds (letter, turn, kind) ON letter = relkind::text
+                       ('r', 2, 'TABLE'), ('p', 2, 'TABLE')) AS kinds (letter, turn, kind)
+               ON letter = relkind::text
          WHERE relnamespace = 'public'::regnamespace AND relname::text = ANY (names)
       GROUP BY turn, kind ORDER BY turn
     LOOP

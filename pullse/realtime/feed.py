@@ -6,6 +6,7 @@ was, or is told to start over. A ticket's own history is /api/tickets/{ticket}/e
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -27,6 +28,12 @@ HEARTBEAT = 15.0
 RETRY = 1000
 """Milliseconds after which a client that was cut comes back."""
 NOW = "now"
+CATCH_UP = 500
+"""Facts read at once while a stream catches up."""
+PIECE = 64_000
+"""Characters sent at once: what a client that does not read can hold of a stream."""
+GRACE = 1.0
+"""Seconds that a stream which is to end has for what it is sending."""
 
 NAMES = (
     "ticket.created",
@@ -131,26 +138,20 @@ async def stream(request: Request, query: EventQuery) -> "Stream":
         place = start_of(after, newest)
     except Gone:
         place, has_moved = newest.place, True
-    names = frozenset(query.name)
-
-    def wants(fact: Fact) -> bool:
-        return (not names or fact.name in names) and (
-            query.ticket_id is None or fact.ticket_id == query.ticket_id
-        )
-
-    return Stream(request, place, newest.epoch, wants, has_moved=has_moved)
+    return Stream(request, place, newest.epoch, query, has_moved=has_moved)
 
 
 class Stream:
     """One client's stream: catches up from the database, then follows the tail."""
 
     def __init__(
-        self, request: Request, place: Place, epoch: int, wants: Any, *, has_moved: bool
+        self, request: Request, place: Place, epoch: int, query: EventQuery, *, has_moved: bool
     ) -> None:
         self._request = request
         self._place = place
         self._epoch = epoch
-        self._wants = wants
+        self._ticket_id = query.ticket_id
+        self._names = query.name
         self._has_moved = has_moved
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,14 +159,15 @@ class Stream:
         follower = await tail.follow(self._wants)
         writing = asyncio.ensure_future(self._write(follower, send))
         leaving = asyncio.ensure_future(gone(receive))
+        stuck = asyncio.ensure_future(over(follower))
         try:
-            await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((writing, leaving, stuck), return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
                 writing.result()
         finally:
             tail.leave(follower)
-            leaving.cancel()
-            writing.cancel()
+            for task in (writing, leaving, stuck):
+                task.cancel()
 
     async def _write(self, follower: Follower, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
@@ -177,43 +179,65 @@ class Stream:
             start += "event: start_over\ndata: {}\n\n"
         await push(send, start)
         try:
-            await self._catch_up(send)
+            await self._catch_up(follower, send)
             await self._follow(follower, send)
         except Unavailable:
             pass  # the client comes back by its cursor
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _catch_up(self, send: Send) -> None:
-        database = self._request.database
-        while True:
-            async with database.session() as db:
-                facts = await events.since(db, self._place)
-            if not facts:
-                return
-            await self._push(facts, send)
+    async def _catch_up(self, follower: Follower, send: Send) -> None:
+        is_end = False
+        while not (is_end or follower.is_over):
+            async with self._request.database.session() as db:
+                page = await events.page(
+                    db,
+                    self._place,
+                    limit=CATCH_UP,
+                    ticket_id=self._ticket_id,
+                    names=self._names,
+                )
+            await self._push(page.facts, send)
+            self._place, is_end = page.place, page.is_end
 
     async def _follow(self, follower: Follower, send: Send) -> None:
-        while not (follower.is_cut or follower.is_closed):
+        while not follower.is_over:
             facts = await follower.take(HEARTBEAT)
             if facts:
                 await self._push(facts, send)
-            elif not (follower.is_cut or follower.is_closed):
+            elif not follower.is_over:
                 await push(send, ": still here\n\n")
 
-    async def _push(self, facts: list[Fact], send: Send) -> None:
-        text = "".join(
-            f"id: {events.cursor(self._epoch, fact.place)}\n"
-            f"data: {with_cursor(fact, self._epoch)}\n\n"
-            for fact in facts
-            if fact.place > self._place and self._wants(fact)
-        )
-        self._place = max(self._place, facts[-1].place)
+    async def _push(self, facts: Sequence[Fact], send: Send) -> None:
+        """Those after the present place, in pieces of whole events."""
+        text = ""
+        for fact in facts:
+            if fact.place <= self._place:
+                continue
+            text += (
+                f"id: {events.cursor(self._epoch, fact.place)}\n"
+                f"data: {with_cursor(fact, self._epoch)}\n\n"
+            )
+            self._place = fact.place
+            if len(text) > PIECE:
+                await push(send, text)
+                text = ""
         if text:
             await push(send, text)
+
+    def _wants(self, fact: Fact) -> bool:
+        return (not self._names or fact.name in self._names) and (
+            self._ticket_id is None or fact.ticket_id == self._ticket_id
+        )
 
 
 async def push(send: Send, text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def over(follower: Follower) -> None:
+    """Until the stream has to end and had time to; a client that does not read holds it up."""
+    await follower.ended.wait()
+    await asyncio.sleep(GRACE)
 
 
 async def gone(receive: Receive) -> None:

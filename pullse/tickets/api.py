@@ -139,8 +139,8 @@ def shown(request: Request, ticket: queries.Shown) -> Answer:
 
 
 def page(request: Request, found: listing.Page) -> Answer:
-    bodies = ",".join(found.bodies)
-    return ok(request, f'{{"records":[{bodies}],"next_cursor":{encoded(found.next_cursor)}}}')
+    cursor = encoded(found.next_cursor)
+    return ok(request, f'{{"records":[{found.bodies}],"next_cursor":{cursor}}}')
 
 
 calls = [

@@ -329,6 +329,11 @@ async def test_a_lost_connection_is_lost_leadership(
             assert ended <= 1
             await write(database, tail, 5, since=turn * 5)
         await holds_all(database, ably)
+        await asyncio.sleep(0.3)
+        repeats = ably.repeats
+        await write(database, tail, 6)
+        await holds_all(database, ably)
+        assert ably.repeats == repeats, "one leads again, not two"
 
 
 # -- a key that is refused --
