@@ -83,7 +83,7 @@ def run_scale(options: argparse.Namespace) -> Iterator[Section]:
     with cluster() as own:
         yield from scale.measure(
             own,
-            seconds=1 if options.quick else 4,
+            seconds=1 if options.quick else 2,
             searches=20 if options.quick else 100,
             many=60_000 if options.quick else scale.MANY,
             say=say,

@@ -1,43 +1,57 @@
 """The same application behind granian, which we use, and behind uvicorn (uvloop, httptools)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from statistics import median
 
 from bench import data, servers, speed
-from bench.cluster import Cluster
+from bench.cluster import Base, Cluster
+from bench.load import Result
 from bench.report import Section, ms, per_second, times
+from bench.servers import Server
 
 ROUNDS = 3
 
 
+@dataclass(frozen=True)
+class Side:
+    """One of the two, and what it did for one call."""
+
+    server: Server
+    base: Base
+    results: list[Result] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def drive(self, call: speed.Call, seconds: float) -> None:
+        before = self.server.cpu_seconds()
+        result = speed.drive_counted(self.server, self.base, call, seconds)
+        self.results.append(result)
+        self.cpu.append((self.server.cpu_seconds() - before) / result.requests)
+
+    @property
+    def rate(self) -> float:
+        return median(result.rate for result in self.results)
+
+    def cells(self) -> tuple[str, str, str]:
+        p99 = median(result.p99_ms for result in self.results)
+        return per_second(self.rate), ms(p99), f"{median(self.cpu) * 1e6:.0f} \N{MICRO SIGN}s"
+
+
 def measure(cluster: Cluster, *, seconds: float, say: Callable[[str], None]) -> Section:
-    granian_base = cluster.filled("granian", data.TICKETS)
-    uvicorn_base = cluster.copy("uvicorn", of="granian")
+    """CPU is the server process's own for a request: it hardly minds what else the machine does."""
+    ours = cluster.filled("granian", data.TICKETS)
+    copy = cluster.copy("uvicorn", of="granian")
     rows = []
-    with (
-        servers.ours(granian_base) as granian,
-        servers.ours_behind_uvicorn(uvicorn_base) as uvicorn,
-    ):
+    with servers.ours(ours) as granian, servers.ours_behind_uvicorn(copy) as uvicorn:
         for call in speed.calls():
             say(f"{call.name} behind both …")
-            sides = ((granian, granian_base), (uvicorn, uvicorn_base))
-            for server, base in sides:
-                speed.drive_counted(server, base, call, speed.WARM_UP)
-            rounds = [
-                [speed.drive_counted(server, base, call, seconds) for server, base in sides]
-                for _ in range(ROUNDS)
-            ]
-            rates = [median(results[side].rate for results in rounds) for side in (0, 1)]
-            p99s = [median(results[side].p99_ms for results in rounds) for side in (0, 1)]
-            rows.append(
-                (
-                    call.name,
-                    *(
-                        cell
-                        for side in (0, 1)
-                        for cell in (per_second(rates[side]), ms(p99s[side]))
-                    ),
-                    times(rates[0] / rates[1]),
-                )
-            )
-    return Section("Servers", ("call", "granian", "p99", "uvicorn", "p99", "ratio"), rows)
+            sides = Side(granian, ours), Side(uvicorn, copy)
+            for side in sides:
+                speed.drive_counted(side.server, side.base, call, speed.WARM_UP)
+            for _ in range(ROUNDS):
+                for side in sides:
+                    side.drive(call, seconds)
+            ratio = times(sides[0].rate / sides[1].rate)
+            rows.append((call.name, *sides[0].cells(), *sides[1].cells(), ratio))
+    columns = ("call", "granian", "p99", "CPU", "uvicorn", "p99", "CPU", "ratio")
+    return Section("Servers", columns, rows)

@@ -36,7 +36,8 @@ def rate(base: Base, scripts: Sequence[str], *, seconds: float) -> float:
     found = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
     failed = re.search(r"number of failed transactions: ([1-9]\d*)", done.stdout)
     if done.returncode or not found or failed:
-        raise Failed(f"pgbench:\n{done.stdout}{done.stderr}\n{scripts[0]}")
+        said = "\n".join(done.stderr.splitlines()[:5])
+        raise Failed(f"pgbench, exit status {done.returncode}:\n{said}\n{scripts[0]}")
     return float(found[1])
 
 

@@ -20,7 +20,7 @@ from bench.servers import Server
 FEW = 1_000
 MANY = 1_000_000
 PAGE = 1_000
-ROUNDS = 3
+ROUNDS = 7
 RATIO = 1.3
 SEARCH_MS = 50.0
 FILTERS: dict[str, dict[str, str]] = {
@@ -51,6 +51,16 @@ class Pair:
     many: Load
 
 
+@dataclass(frozen=True)
+class Row:
+    """Requests a second of both, and how many times as fast the small one is."""
+
+    name: str
+    few: float
+    many: float
+    ratio: float
+
+
 def measure(
     cluster: Cluster, *, seconds: float, searches: int, say: Callable[[str], None], many: int = MANY
 ) -> list[Section]:
@@ -63,7 +73,7 @@ def measure(
     with servers.ours(few_base) as few_server, servers.ours(many_base) as many_server:
         found = [(kind, search(many_server, kind, searches, say)) for kind in SEARCHES]
         rows = [
-            (pair.name, *compare(pair, few_server, many_server, seconds, say))
+            compare(pair, few_server, many_server, seconds, say)
             for pair in pairs(many_server, many)
         ]
     return [sizes(rows, many), full_text(found, many)]
@@ -101,16 +111,25 @@ def far_page(server: Server) -> Load:
 
 def compare(
     pair: Pair, few: Server, many: Server, seconds: float, say: Callable[[str], None]
-) -> tuple[float, float]:
-    """Medians of requests a second, few first; the rounds take turns."""
+) -> Row:
+    """Many short rounds in turn; the ratio is the median of the rounds' own ratios."""
     say(f"{pair.name} …")
-    few_rates, many_rates = [], []
-    for server, load in ((few, pair.few), (many, pair.many)):
+    sides = ((few, pair.few), (many, pair.many))
+    for server, load in sides:
         drive(server.url, load, seconds=1, token=server.token)
-    for _ in range(ROUNDS):
-        few_rates.append(drive(few.url, pair.few, seconds=seconds, token=few.token).rate)
-        many_rates.append(drive(many.url, pair.many, seconds=seconds, token=many.token).rate)
-    return median(few_rates), median(many_rates)
+    rounds = [
+        [
+            drive(server.url, load, seconds=seconds, token=server.token).rate
+            for server, load in sides
+        ]
+        for _ in range(ROUNDS)
+    ]
+    return Row(
+        pair.name,
+        median(few_rate for few_rate, _ in rounds),
+        median(many_rate for _, many_rate in rounds),
+        median(few_rate / many_rate for few_rate, many_rate in rounds),
+    )
 
 
 def search(server: Server, kind: str, count: int, say: Callable[[str], None]) -> list[float]:
@@ -125,10 +144,12 @@ def search(server: Server, kind: str, count: int, say: Callable[[str], None]) ->
     return sorted(taken)
 
 
-def sizes(rows: Sequence[tuple[str, float, float]], many: int) -> Section:
-    worst = max(few / large for _, few, large in rows)
-    shown = [(name, per_second(few), per_second(large), f"{few / large:.2f}{TIMES}")
-             for name, few, large in rows]  # fmt: skip
+def sizes(rows: Sequence[Row], many: int) -> Section:
+    worst = max(row.ratio for row in rows)
+    shown = [
+        (row.name, per_second(row.few), per_second(row.many), f"{row.ratio:.2f}{TIMES}")
+        for row in rows
+    ]
     verdict = Verdict(f"all within {RATIO}{TIMES}", f"{worst:.2f}{TIMES} at worst", worst <= RATIO)
     columns = ("call", f"{FEW:,} tickets", f"{many:,} tickets", "ratio")
     return Section("Scale", columns, shown, [verdict])

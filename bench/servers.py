@@ -37,6 +37,11 @@ class Server:
         with urllib.request.urlopen(request, timeout=30) as response:
             return bytes(response.read())
 
+    def cpu_seconds(self) -> float:
+        """What the process has used so far, all its threads together."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def ours(base: Base) -> Iterator[Server]:

@@ -33,7 +33,7 @@ def create() -> list[str]:
                 3: f"ARRAY['{writer.description()}']",
                 4: "ARRAY['low']",
                 5: "ARRAY['open']",
-                6: "CAST(ARRAY[NULL] AS uuid[])",
+                6: "ARRAY[NULL]",
                 7: "ARRAY['token']",
                 8: "ARRAY['0123456789abcdef01234567']",
             },
@@ -43,22 +43,24 @@ def create() -> list[str]:
 
 
 def change(tickets: int) -> list[str]:
-    """Each client goes round its own tickets and gives each the next status: all change a row."""
+    """One ticket a transaction. Each client goes round its own and gives each the next status:
+    every transaction changes a row.
+    """
     own = tickets // CLIENTS
     return [
         script(
             queries.CHANGE_SQL,
             {
-                1: ID,
-                2: "CAST(NULL AS text)",
-                3: "CAST(NULL AS text)",
-                4: f"(CAST(ARRAY{list(STEPS)} AS text[]))[:s + 1]",
-                5: "CAST(NULL AS text)",
-                6: "false",
-                7: "CAST(NULL AS uuid)",
-                8: "CAST(NULL AS integer[])",
-                9: "'token'",
-                10: "'0123456789abcdef01234567'",
+                1: f"ARRAY[{ID}]",
+                2: "ARRAY[NULL]",
+                3: "ARRAY[NULL]",
+                4: f"ARRAY[(CAST(ARRAY{list(STEPS)} AS text[]))[:s + 1]]",
+                5: "ARRAY[NULL]",
+                6: "ARRAY[false]",
+                7: "ARRAY[NULL]",
+                8: "ARRAY[NULL]",
+                9: "ARRAY['token']",
+                10: "ARRAY['0123456789abcdef01234567']",
             },
             "n :n + 1",
             f"i :client_id * {own} + :n % {own} + 1",

@@ -23,7 +23,7 @@ from pullse.kit.db import Database, open_database
 from pullse.kit.edge import Guard
 from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.postgres import Unavailable
-from pullse.operations import backup, doctor
+from pullse.operations import backup, doctor, reaching
 from pullse.server import PortTaken, Process
 from pullse.settings import Settings
 from pullse.store import Store, opened
@@ -263,7 +263,10 @@ def prepare(store: Store, found: Settings, *, with_demo: bool = False) -> list[s
 
 
 async def _prepare(store: Store, found: Settings, *, with_demo: bool) -> list[str]:
-    database = await open_database(store.url, direct_url=found.database_direct_url, size=2)
+    try:
+        database = await open_database(store.url, direct_url=found.database_direct_url, size=2)
+    except Refusal as error:
+        raise reaching.explained(error) from error
     try:
         names = await migrate.migrate(database)
         async with database.transaction() as db:

@@ -111,6 +111,8 @@ async def serve(process: Process, bound: socket.socket) -> None:
     stop = asyncio.Event()
     on_signals(stop.set)
     try:
+        if settings.ably is not None:
+            await ably.begin(database)  # before the first change, so that it is forwarded too
         async with background.running({"tail": tail.run, **readers(settings, database, tail)}):
             serving = asyncio.create_task(server.serve())
             process.announce()

@@ -168,7 +168,8 @@ class Reader:
         value = self._given.get(name)
         if value is None:
             return otherwise
-        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        is_number = value.isascii() and value.isdigit() and len(value) < 10
+        if not (is_number and least <= int(value) <= most):
             self._wrong.append(f"{name}: a number from {least} to {most}")
             return otherwise
         return int(value)

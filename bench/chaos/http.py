@@ -10,6 +10,10 @@ BROKEN = (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError
 """What a call raises when the server went away before its answer was whole."""
 
 
+class NotSent(ConnectionError):
+    """Nobody was there: what was to be sent was certainly not done."""
+
+
 class Connection:
     """Opens itself when it is needed and closes itself when a call does not end well."""
 
@@ -58,7 +62,11 @@ class Connection:
         self, method: str, path: str, body: Any, headers: dict[str, str]
     ) -> tuple[int, dict[str, str], asyncio.StreamReader]:
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
+            try:
+                opening = asyncio.open_connection("127.0.0.1", self._port, limit=1 << 24)
+                self._streams = await opening
+            except OSError as error:
+                raise NotSent from error
         reader, writer = self._streams
         content = b"" if body is None else json.dumps(body).encode()
         fields = {"Host": f"127.0.0.1:{self._port}", "Content-Length": str(len(content)), **headers}

@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.chaos.http import BROKEN, Connection
+from bench.chaos.http import BROKEN, Connection, NotSent
 
 STATUSES = ("open", "in_progress", "resolved", "closed")
-AWAY = (500, 502, 503, 504)
+NOBODY, CUT, AWAY = -1, 0, 503
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,19 @@ class Writer:
             attempts += 1
             try:
                 status, answer = await self._connection.call(method, path, body, headers)
+            except NotSent:
+                status, answer = NOBODY, None
             except BROKEN:
-                status, answer = 0, None
+                status, answer = CUT, None
             if status in (200, 201):
                 counts["acknowledged"] += 1
                 counts["acknowledged after a repeat"] += attempts > 1
                 return dict(answer["data"])
-            if status not in (0, *AWAY):
+            if status not in (NOBODY, CUT, AWAY):
                 self._ledger.wrong.append(f"{method} {path} was answered {status}: {answer}")
                 return None
-            counts["broken off"] += 1
+            counts[{NOBODY: "found nobody", CUT: "cut off", AWAY: "turned away"}[status]] += 1
             if not self._insists:
-                counts["in doubt"] += 1
+                counts["in doubt"] += status != NOBODY
                 return None
             await asyncio.sleep(0.1)

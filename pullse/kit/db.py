@@ -48,6 +48,10 @@ UNREACHABLE: tuple[type[BaseException], ...] = (*AWAY, asyncpg.PostgresError, Va
 """What it raises besides when it connects: a wrong password, an unknown database."""
 
 
+PATIENCE = 35.0
+"""Seconds for a statement; the server's own limit is 30, so this ends what no server answers."""
+
+
 class Violated(Exception):
     """A constraint said no; `constraint` is its name."""
 
@@ -250,6 +254,7 @@ async def open_database(
         max_inactive_connection_lifetime=300,
         timeout=10,
         reset=_keep,
+        command_timeout=PATIENCE,
         **options(address),
     )
     try:

@@ -43,8 +43,8 @@ class Guard(Protocol):
         """May pages of this origin read our answers?"""
 
 
-class TooLarge(Exception):
-    """The body went past the limit while it came in."""
+class TooLarge(BaseException):
+    """The body went past the limit while it came in. No Exception: the framework makes those 500."""
 
 
 @dataclass
@@ -103,19 +103,15 @@ class Edge:
 
     def _early(self, scope: Any, headers: dict[bytes, bytes], request_id: bytes) -> Answer | None:
         """The answer to what never reaches a handler."""
-        origin = headers.get(b"origin")
-        if (
-            scope["method"] == "OPTIONS"
-            and b"access-control-request-method" in headers
-            and origin is not None
-            and self.guard.allows_origin(origin)
-        ):
-            return preflight()
         try:
             actor = self.guard.admit(scope, headers)
         except NotLetIn as error:
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
             return no(error.status, str(error), error.code, headers=challenge)
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            origin = headers.get(b"origin")
+            if origin is not None and self.guard.allows_origin(origin):
+                return preflight()
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > BODY_AT_MOST):
             return too_large()

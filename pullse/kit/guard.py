@@ -9,7 +9,7 @@ browser request, anything that a proxy has forwarded. `BearerToken` is for `pull
 import hmac
 import re
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pullse.kit.edge import NotLetIn
@@ -21,18 +21,19 @@ FORWARDING = frozenset(
     {
         b"forwarded",
         b"via",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"x-forwarded-port",
-        b"x-forwarded-server",
         b"x-real-ip",
         b"x-client-ip",
+        b"x-cluster-client-ip",
         b"x-original-host",
+        b"x-original-url",
+        b"x-envoy-external-address",
         b"true-client-ip",
+        b"fastly-client-ip",
+        b"fly-client-ip",
         b"cf-connecting-ip",
     }
 )
+FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
 
@@ -41,13 +42,14 @@ class LocalOwner:
     """The one person at this machine."""
 
     def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
-        if not LOOPBACK_HOST.fullmatch(headers.get(b"host", b"")):
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not LOOPBACK_HOST.fullmatch(hosts[0]):
             raise NotLetIn(
                 403,
                 "pullse dev answers only as localhost, 127.0.0.1 or [::1]; use pullse serve.",
                 "foreign_host",
             )
-        if not FORWARDING.isdisjoint(headers):
+        if any(name in FORWARDING or name.startswith(FORWARDED) for name in headers):
             raise NotLetIn(
                 403, "pullse dev does not stand behind a proxy; use pullse serve.", "forwarded"
             )
@@ -67,7 +69,7 @@ class LocalOwner:
 class BearerToken:
     """One token opens everything, until agents have accounts."""
 
-    token: str
+    token: str = field(repr=False)
     open_paths: Set[str] = OPEN
 
     def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:

@@ -109,6 +109,8 @@ async def work_one(database: Database, jobs: Jobs) -> bool:
         return False
     renewal = asyncio.ensure_future(_renew(database, due))
     try:
+        if due.attempts > ATTEMPTS:
+            raise RuntimeError("each time its worker ended while it ran")
         if due.name not in jobs:
             raise LookupError(f"no job is called {due.name}")
         await jobs[due.name].run(database, **msgspec.json.decode(due.args))
@@ -215,22 +217,28 @@ async def listed(db: Db, *, limit: int = 100) -> list[Shown]:
 
 
 async def enqueue_scheduled(database: Database, schedule: Sequence[Every]) -> None:
-    """Of all processes, the one that moves a slot's mark enqueues its job, in one transaction."""
-    for every in schedule:
-        async with database.transaction() as db:
-            is_ours = await db.run(
+    """Of all processes, the one that moves a slot's mark enqueues its job; the rest write nothing."""
+    async with database.session() as db:
+        for every in schedule:
+            await db.run(
                 """
-                INSERT INTO schedules (name, last_at)
-                     VALUES ($1, date_bin(make_interval(secs => $2), now(), 'epoch'))
-                ON CONFLICT ON CONSTRAINT schedules_named_once DO UPDATE
-                        SET last_at = excluded.last_at
-                      WHERE schedules.last_at < excluded.last_at
+                WITH slot AS (
+                    SELECT date_bin(make_interval(secs => $2), now(), 'epoch') AS at
+                ), ours AS (
+                    INSERT INTO schedules (name, last_at)
+                         SELECT $1, at FROM slot
+                          WHERE NOT EXISTS (SELECT FROM schedules
+                                             WHERE name = $1 AND last_at >= slot.at)
+                    ON CONFLICT ON CONSTRAINT schedules_named_once DO UPDATE
+                            SET last_at = excluded.last_at
+                          WHERE schedules.last_at < excluded.last_at
+                      RETURNING name
+                )
+                INSERT INTO jobs (name) SELECT name FROM ours
                 """,
                 every.job.name,
                 float(every.seconds),
             )
-            if is_ours:
-                await enqueue(db, every.job.name, {})
 
 
 async def _renew(database: Database, due: Due) -> None:

@@ -33,7 +33,14 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except ValueError:  # a name of a file, say, that is not UTF-8
+            return msgspec.json.encode({name: plain(line[name]) for name in line}).decode()
+
+
+def plain(value: object) -> str:
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def set_up(format_: str, level: str) -> None:

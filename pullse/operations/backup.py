@@ -73,13 +73,13 @@ async def _dump(place: Place, file: Path) -> None:
                 [
                     using.folder / "pg_dump",
                     "--format=custom",
+                    f"--file={part}",
                     "--no-password",
                     "--lock-wait-timeout=30s",
                     f"--schema={holdings.SCHEMA}",
                     *(f'--exclude-table={holdings.SCHEMA}."{name}"' for name in others),
                 ],
                 variables,
-                stdout=part,
             )
 
 
@@ -174,15 +174,17 @@ def best_for(server: int) -> Tools:
 
 
 @contextmanager
-def written_whole(file: Path) -> Iterator[int]:
-    """A file to write to that gets its name when it is complete and on the disk."""
+def written_whole(file: Path) -> Iterator[Path]:
+    """A file to write to, for our eyes; it gets its name when it is complete and on the disk."""
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(fd, "wb"):
+        try:
             os.fchmod(fd, 0o600)
-            yield fd
+            yield part
             os.fsync(fd)
+        finally:
+            os.close(fd)
         give_name(part, file)
     finally:
         part.unlink(missing_ok=True)
@@ -205,11 +207,11 @@ def give_name(part: Path, file: Path) -> None:
         part.rename(file)
 
 
-async def run(command: list[str | Path], variables: dict[str, str], *, stdout: int) -> None:
+async def run(command: list[str | Path], variables: dict[str, str]) -> None:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=stdout,
+        stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env=variables,
     )

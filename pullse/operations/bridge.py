@@ -67,6 +67,8 @@ class Bridge:
             yield
         finally:
             server.close()
+            if self._talks:  # the program is gone, so they are about to end
+                await asyncio.wait(self._talks, timeout=5)
             for talk in self._talks:
                 talk.cancel()
             await asyncio.gather(*self._talks, return_exceptions=True)
@@ -155,8 +157,9 @@ async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) ->
 async def hang_up(writer: asyncio.StreamWriter) -> None:
     """After what was written has left; at once when it can't within 5 s."""
     writer.close()
-    with suppress(OSError, ssl.SSLError, TimeoutError):
-        async with asyncio.timeout(5):
-            await writer.wait_closed()
-            return
-    writer.transport.abort()
+    try:
+        with suppress(OSError, ssl.SSLError, TimeoutError):
+            async with asyncio.timeout(5):
+                await writer.wait_closed()
+    finally:
+        writer.transport.abort()

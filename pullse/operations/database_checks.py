@@ -172,7 +172,7 @@ async def way(address: Address, direct: Address | None, db: Db, connection: Any)
                 "pooler",
                 False,
                 "DATABASE_URL leads to a transaction pooler and does not say so",
-                "Add pgbouncer=true to its query, and set DATABASE_DIRECT_URL to the server itself.",
+                "Add pgbouncer=true to its query; set DATABASE_DIRECT_URL to the server itself.",
             )
         ]
     if direct is None:

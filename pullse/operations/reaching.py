@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from pullse.errors import Refusal
 from pullse.kit.db import Address, Db, connect
 
 SAYINGS = {
@@ -44,6 +45,15 @@ async def reached(address: Address, name: str = "DATABASE_URL") -> AsyncIterator
         connection.terminate()
 
 
+def explained(refusal: Refusal, name: str = "DATABASE_URL") -> Refusal:
+    """The same for an operator: what callers of the API are not told."""
+    cause = refusal.__cause__
+    if not isinstance(cause, Exception):
+        return refusal
+    found = unreachable(cause, name)
+    return Refusal(f"The database: {found} {found.remedy}")
+
+
 def unreachable(error: Exception, name: str) -> Unreachable:
     """The driver's errors are known by their code and by what the system says."""
     said = " ".join(str(error).split())
@@ -66,6 +76,11 @@ def unreachable(error: Exception, name: str) -> Unreachable:
         return Unreachable(
             "The server has no TLS, and it is asked for.",
             f"Turn TLS on at the server, or remove sslmode from {name}.",
+        )
+    if isinstance(error, FileNotFoundError):
+        return Unreachable(
+            "A file that the URL names is not there (sslrootcert, sslcert, a socket's folder).",
+            f"Correct its path in {name}.",
         )
     if isinstance(error, TimeoutError):
         said = "no answer within 10 s"

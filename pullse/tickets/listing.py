@@ -10,6 +10,7 @@ The text of a statement depends on the filter's shape alone; values are paramete
 import base64
 import binascii
 import itertools
+import re
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ NOBODY = "none"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR = struct.Struct(">Bhq16s")
 ORDERS = list(Order)
+NEGATIONS = re.compile(r"-[-\s!&|()<]*-")
+"""A run of minus signs, with what PostgreSQL skips between them: more than 32 are too many for it."""
 
 
 class Shape(Struct, frozen=True):
@@ -104,7 +107,7 @@ def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
     values += agents
     values += ranges.values()
     if query.q is not None:
-        values.append(query.q)
+        values.append(NEGATIONS.sub("-", query.q))
     if place is not None:
         values += place if by_priority(query.sort) else place[1:]
     return shape, values
@@ -125,7 +128,9 @@ def statement(shape: Shape) -> str:
         column, _, side = name.partition("_")
         common.append(f"{column}_at {'>=' if side == 'after' else '<'} ${next(numbers)}")
     if shape.has_words:
-        common.append(f"words @@ websearch_to_tsquery('pg_catalog.english', ${next(numbers)})")
+        # Separates as the column `words` does, or an address would not be found again.
+        words = f"translate(${next(numbers)}, '_@/', ',,,')"
+        common.append(f"words @@ websearch_to_tsquery('pg_catalog.english', {words})")
     keys = sort_keys(shape.order)
     direction = "DESC" if shape.order.startswith("-") else "ASC"
     if shape.has_cursor:

@@ -14,13 +14,14 @@ from typing import Any
 import httpx
 import pytest
 import trustme
+from ably.util.exceptions import AblyException
 
 from pullse.kit import events
 from pullse.kit.db import Database
 from pullse.kit.events import SYSTEM, Fact
 from pullse.kit.tail import Tail
 from pullse.realtime.ably import LOCK, begin, forward
-from pullse.realtime.outlet import Pace, check
+from pullse.realtime.outlet import Pace, check, trouble_of
 from pullse.realtime.projection import ACTIVITY, SHARED, UPDATES, shared
 from pullse.settings import Ably
 from tests.standins import process
@@ -441,6 +442,13 @@ async def test_check_says_what_is_wrong_with_a_key(ably: process.Ably) -> None:
     ably.kill()
     away = await check(settings(ably), QUICK)
     assert {trouble.is_refusal for trouble in away.values()} == {False}
+
+
+def test_the_secret_is_not_told_even_if_an_answer_has_it() -> None:
+    options = Ably("app.key:a+secret/of=some", "127.0.0.1", 1, tls=False)
+    said = "No key a+secret/of=some"
+    for error in (AblyException(said, 401, 40101), OSError(said)):
+        assert "a+secret" not in trouble_of(error, options).text
 
 
 # -- endpoints --

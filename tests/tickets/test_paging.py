@@ -84,7 +84,9 @@ async def test_pages_of_an_agents_tickets_are_whole_too(client: httpx.AsyncClien
     for order in ORDERS:
         whole = (await get(client, "/api/tickets", sort=order, **asked))["records"]
 
-        split = [each async for page in pages(client, sort=order, limit=5, **asked) for each in page]
+        split = [
+            each async for page in pages(client, sort=order, limit=5, **asked) for each in page
+        ]
 
         assert len(split) == 12
         assert split == whole

@@ -56,7 +56,8 @@ async def test_words_that_say_nothing_find_nothing(client: httpx.AsyncClient) ->
 @pytest.mark.usefixtures("story")
 async def test_no_text_is_an_error(client: httpx.AsyncClient) -> None:
     odd = ["'", "\\", "a:*", "a & !", "(((", "a <-> b", '"open', "%", ":", "a'b", "-" * 300]
-    for q in [*odd, "(" * 300, '" ' * 150, "a OR " * 60, "- - OR", "\u202e", "\x01"]:
+    long = ["(" * 300, "-(" * 150, "-<- " * 75, "-!a" * 100, '" ' * 150, "a OR " * 60]
+    for q in [*odd, *long, "- - OR", "\u202e", "\x01"]:
         assert (await client.get("/api/tickets", params={"q": q})).status_code == 200
 
 
@@ -106,9 +107,42 @@ async def test_what_is_in_the_trash_is_not_found(client: httpx.AsyncClient) -> N
     assert await found(client, "zebra") == []
 
 
+@pytest.mark.parametrize(
+    "q",
+    [
+        "ben_li@example.org",
+        "ben_li",
+        "example.org",
+        "https://docs.example.org/manual/first_page?lang=en",
+        "manual/first_page",
+        "/usr/lib/printer.conf",
+        "printer.conf",
+        '"in /usr/lib"',
+        "x-ray",
+    ],
+)
+async def test_parts_of_addresses_and_paths_are_found(client: httpx.AsyncClient, q: str) -> None:
+    text = (
+        "Mail ben_li@example.org, see https://docs.example.org/manual/first_page?lang=en, "
+        "the x-ray is in /usr/lib/printer.conf."
+    )
+    await new_ticket(client, "Addresses", description=text)
+    await new_ticket(client, "Other", description="Something else.")
+
+    assert await found(client, q) == ["Addresses"]
+
+
+async def test_a_minus_leaves_a_whole_address_out(client: httpx.AsyncClient) -> None:
+    await new_ticket(client, "Ben's", description="Mail ben@example.org.")
+    await new_ticket(client, "Ada's", description="Mail ada@example.org.")
+
+    assert await found(client, "mail -ben@example.org") == ["Ada's"]
+    assert await found(client, "mail --ben@example.org") == ["Ada's"]
+
+
 HARD = {
     "hyphens": "a-" * 50_000,
-    "hyphenated words": "𝐚-𝐛 " * 25_000,
+    "hyphenated words": f"{chr(0x10400)}-{chr(0x10401)} " * 25_000,
     "other words": "".join(f"{chr(0x4E00 + n % 20_000)}{n} " for n in range(100_000))[:100_000],
     "letters apart": "".join(f"{chr(0x10400 + n % 40)}{chr(0x20000 + n)} " for n in range(33_333)),
     "one word": "x" * 100_000,
@@ -118,6 +152,9 @@ HARD = {
     "slashes": "/a" * 50_000,
     "dots": "a." * 50_000,
     "at signs": "a@" * 50_000,
+    "signs and digits": "a@1" * 33_333,
+    "paths": "/." * 50_000,
+    "homes": "~/" * 50_000,
     "underscores": "a_" * 50_000,
     "tags": "<a " * 33_333,
     "entities": "&a;" * 33_333,

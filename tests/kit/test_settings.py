@@ -1,0 +1,173 @@
+"""Settings: read once, from the environment and `.env`; all that is wrong is said at once."""
+
+from pathlib import Path
+
+import pytest
+
+from pullse import settings
+from pullse.settings import NAMES, Settings, Wrong, load
+
+NOWHERE = Path("/nonexistent")
+TOKEN = "a-token-of-more-than-twenty-characters"
+
+
+def given(**values: str) -> Settings:
+    return load(values, folder=NOWHERE)
+
+
+def refused(**values: str) -> str:
+    with pytest.raises(Wrong) as refusal:
+        given(**values)
+    return str(refusal.value)
+
+
+def test_nothing_has_to_be_set() -> None:
+    found = given()
+    assert found == Settings()
+    assert (found.port, found.pool_size, found.log_format) == (3000, 10, "text")
+
+
+def test_each_setting_is_read() -> None:
+    found = given(
+        DATABASE_URL="postgresql://me:pw@db.example.org:6543/tickets",
+        DATABASE_DIRECT_URL="postgresql://me:pw@db.example.org:5432/tickets",
+        ABLY_API_KEY="app.key:secret",
+        SUPABASE_URL="https://project.supabase.co",
+        SUPABASE_SERVICE_KEY="service",
+        PORT="8080",
+        PULLSE_ABLY_HOST="localhost",
+        PULLSE_ABLY_PORT="9000",
+        PULLSE_ABLY_TLS="false",
+        PULLSE_API_TOKEN=TOKEN,
+        PULLSE_DATA_DIR="/srv/pullse",
+        PULLSE_LOG_FORMAT="json",
+        PULLSE_LOG_LEVEL="DEBUG",
+        PULLSE_POOL_SIZE="25",
+        PULLSE_POSTGRES="system",
+    )
+    assert found == Settings(
+        database_url="postgresql://me:pw@db.example.org:6543/tickets",
+        database_direct_url="postgresql://me:pw@db.example.org:5432/tickets",
+        ably=settings.Ably("app.key:secret", "localhost", 9000, False),
+        supabase_url="https://project.supabase.co",
+        supabase_service_key="service",
+        port=8080,
+        api_token=TOKEN,
+        data_dir=Path("/srv/pullse"),
+        postgres="system",
+        pool_size=25,
+        log_format="json",
+        log_level="DEBUG",
+    )
+
+
+def test_what_is_empty_is_not_set() -> None:
+    assert given(**dict.fromkeys(NAMES, ""), PATH="/bin") == Settings()
+    assert given(PORT="  ", ABLY_API_KEY=" ") == Settings()
+
+
+def test_all_that_is_wrong_is_in_one_message() -> None:
+    message = refused(
+        DATABASE_URL="mysql://localhost/x",
+        ABLY_API_KEY="nonsense",
+        SUPABASE_URL="project.supabase.co",
+        PORT="http",
+        PULLSE_ABLY_PORT="0",
+        PULLSE_ABLY_TLS="yes",
+        PULLSE_API_TOKEN="short",
+        PULLSE_LOG_FORMAT="xml",
+        PULLSE_LOG_LEVEL="LOUD",
+        PULLSE_POOL_SIZE="1",
+        PULLSE_POSTGRES="mine",
+        PULLSE_COLOUR="blue",
+    )
+    for name in (
+        "DATABASE_URL",
+        "ABLY_API_KEY",
+        "SUPABASE_URL",
+        "PORT",
+        "PULLSE_ABLY_PORT",
+        "PULLSE_ABLY_TLS",
+        "PULLSE_API_TOKEN",
+        "PULLSE_LOG_FORMAT",
+        "PULLSE_LOG_LEVEL",
+        "PULLSE_POOL_SIZE",
+        "PULLSE_POSTGRES",
+        "PULLSE_COLOUR",
+    ):
+        assert f"\n  {name}: " in message
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "3000.0", "0x50", "٣٠٠٠", "3 000", "9" * 5000])
+def test_a_port_is_a_number_that_ports_have(port: str) -> None:
+    assert "PORT: a number from 0 to 65535" in refused(PORT=port)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost",
+        "sqlite:///x",
+        "http://db",
+        "postgresql://db:port/x",
+        "postgresql://[::1/x",
+        "postgresql://db:99999/x",
+    ],
+)
+def test_a_database_is_given_by_its_url(url: str) -> None:
+    assert "DATABASE_URL: write it as postgresql://" in refused(DATABASE_URL=url)
+
+
+@pytest.mark.parametrize(
+    "token", ["x" * 19, "with a space in between it", "nön-ascii-token-of-length", "tab\tin-a-long-token"]
+)
+def test_a_token_is_long_and_plain(token: str) -> None:
+    assert "PULLSE_API_TOKEN" in refused(PULLSE_API_TOKEN=token)
+
+
+def test_a_transaction_pooler_needs_a_direct_address_too() -> None:
+    pooler = "postgresql://me:pw@db.example.org:6543/x"
+    assert "DATABASE_DIRECT_URL: needed" in refused(DATABASE_URL=pooler)
+    assert "pooler too" in refused(DATABASE_URL=pooler, DATABASE_DIRECT_URL=pooler)
+
+
+def test_secrets_are_in_no_message_and_no_repr() -> None:
+    secrets = {
+        "DATABASE_URL": "postgresql://me:hush-1@db/x",
+        "DATABASE_DIRECT_URL": "postgresql://me:hush-2@db/x",
+        "ABLY_API_KEY": "app.key:hush-3",
+        "SUPABASE_SERVICE_KEY": "hush-4",
+        "PULLSE_API_TOKEN": "hush-5-and-then-some-more",
+    }
+    assert "hush" not in repr(given(**secrets))
+    assert "hush" not in str(given(**secrets))
+    wrong = {
+        "DATABASE_URL": "mysql://me:hush-1@db/x",
+        "DATABASE_DIRECT_URL": "mysql://me:hush-2@db/x",
+        "ABLY_API_KEY": "hush-3",
+        "PULLSE_API_TOKEN": "hush-5",
+    }
+    assert "hush" not in refused(**wrong)
+
+
+def test_the_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "# a comment\nPORT=4000\nexport PULLSE_POOL_SIZE='7'\nPULLSE_LOG_LEVEL=DEBUG\n"
+        'ABLY_API_KEY="app.key:se$cret"\nSOMETHING_ELSE=1\n'
+    )
+    found = load({"PORT": "5000"}, folder=tmp_path)
+
+    assert (found.port, found.pool_size, found.log_level) == (5000, 7, "DEBUG")
+    assert found.ably
+    assert found.ably.key == "app.key:se$cret"
+
+
+def test_a_wrong_name_in_the_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PULLSE_TOKEN=abc\n")
+    with pytest.raises(Wrong, match="PULLSE_TOKEN: there is no such setting"):
+        load({}, folder=tmp_path)
+
+
+def test_a_folder_is_told_from_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert given(PULLSE_DATA_DIR="~/data").data_dir == Path("/home/ada/data")
