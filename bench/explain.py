@@ -46,4 +46,5 @@ def show(cluster: Cluster, *, say: Callable[[str], None], many: int = scale.MANY
 def plan_of_tickets(logged: str) -> str:
     """Of what was logged meanwhile, the plans of statements that read tickets."""
     entries = re.split(r"^\d{4}-\d\d-\d\d ", logged, flags=re.MULTILINE)
-    return "\n".join(each.strip() for each in entries if "plan:" in each and "tickets" in each)
+    plans = (each.strip() for each in entries if "plan:" in each)
+    return "\n".join(plan for plan in plans if "FROM tickets" in plan and "bodies" in plan)

@@ -96,7 +96,11 @@ async def run(base: str, seconds: float, requests: list[bytes]) -> dict[str, flo
     started = time.perf_counter()
     tally = Tally(requests, started + seconds)
     connections = [
-        (await loop.create_connection(lambda: Connection(tally), url.hostname, url.port))[1]
+        (
+            await loop.create_connection(
+                lambda: Connection(tally), url.hostname or "", url.port or 80
+            )
+        )[1]
         for _ in range(CONNECTIONS)
     ]
     async with asyncio.timeout(seconds + 30):

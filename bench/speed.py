@@ -175,7 +175,7 @@ def same_answers(contest: Contest) -> None:
 
 def records(server: Server, path: str) -> list[dict[str, Any]]:
     answered = json.loads(server.get(path))["data"]
-    return answered.get("records", [answered])
+    return list(answered.get("records", [answered]))
 
 
 def plain(ticket: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def dev(host: str, port: int | None, data_dir: Path | None, with_demo: bool) -> 
         )
     found = read_settings(data_dir)
     bound = server.bind(host, found.port if port is None else port)
-    with opened(found) as store:
+    with bound, opened(found) as store:
         prepare(store, found, with_demo=with_demo)
         server.run(
             Process(found, store.url, LocalOwner(), lambda: say_start(bound, store, found)), bound
@@ -89,7 +89,7 @@ def serve(
     found = read_settings(data_dir)
     guard = token_guard(found)
     bound = server.bind(host, found.port if port is None else port)
-    with opened(found) as store:
+    with bound, opened(found) as store:
         prepare(store, found, with_demo=with_demo)
         process = Process(found, store.url, guard, lambda: say_start(bound, store, found))
         if workers == 1:
@@ -188,7 +188,12 @@ async def print_events(database: Database, after: str | None, *, follow: bool) -
 
 
 @main.command("jobs")
-@click.option("--retry", type=int, metavar="ID", help="Run a dead or waiting job again now.")
+@click.option(
+    "--retry",
+    type=click.IntRange(1, (1 << 63) - 1),
+    metavar="ID",
+    help="Run a dead or waiting job again now.",
+)
 @click.option("--schedule", "show_schedule", is_flag=True, help="What runs by the clock.")
 @data_dir_option
 def jobs_command(retry: int | None, show_schedule: bool, data_dir: Path | None) -> None:

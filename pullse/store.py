@@ -35,9 +35,17 @@ def opened(settings: Settings, *, beside: bool = False) -> Iterator[Store]:
         )
         return
     place = home.choose(settings.data_dir)
-    if beside and (url := running(place.path)):
+    if beside and (url := running_in(place.path)):
         yield Store(url, f"the running pullse's, in {place.path}", place.path)
         return
     with start(place.path, prefer=settings.postgres) as server:
         shown = f"{server.source} PostgreSQL {server.version} in {place.path} ({place.why})"
         yield Store(server.url, shown, place.path)
+
+
+def running_in(folder: Path) -> str | None:
+    """Where even that can't be found out, the start will say what is wrong with the folder."""
+    try:
+        return running(folder)
+    except OSError:
+        return None

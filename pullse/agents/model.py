@@ -8,12 +8,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
+PART = r"[^\s\x00-\x1f\x7f@<>(),;:\\\"\[\]]"
 Email = Annotated[
     str,
     Meta(
         min_length=3,
         max_length=254,
-        pattern=r"^[^\s@<>(),;:\\\"\[\]]+@[^\s@<>(),;:\\\"\[\]]+$",
+        # Python's $ also stands before a last line end.
+        pattern=rf"^{PART}+@{PART}+(?!\n)$",
         description="Compared without regard to case; one agent an address.",
     ),
 ]

@@ -44,7 +44,7 @@ class Guard(Protocol):
 
 
 class TooLarge(BaseException):
-    """The body went past the limit while it came in. No Exception: the framework makes those 500."""
+    """The body went past the limit. No Exception: of those the framework makes a 500."""
 
 
 @dataclass

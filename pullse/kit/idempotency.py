@@ -49,7 +49,7 @@ def key_of(request: Request) -> str | None:
 
 async def fingerprint(request: Request) -> bytes:
     start = f"{request.scope['method']} {request.scope['path']}\n".encode()
-    return hashlib.sha256(start + await request.body()).digest()
+    return hashlib.sha256(start + await request.read_raw()).digest()
 
 
 async def once(

@@ -217,7 +217,7 @@ async def listed(db: Db, *, limit: int = 100) -> list[Shown]:
 
 
 async def enqueue_scheduled(database: Database, schedule: Sequence[Every]) -> None:
-    """Of all processes, the one that moves a slot's mark enqueues its job; the rest write nothing."""
+    """Of all processes the one that moves a slot's mark enqueues its job; others write nothing."""
     async with database.session() as db:
         for every in schedule:
             await db.run(

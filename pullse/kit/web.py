@@ -84,6 +84,8 @@ class Services:
 class Request(litestar.Request[Any, Any, Any]):
     """One request, with what the edge found out about it."""
 
+    _raw: bytes | None = None
+
     @property
     def services(self) -> Services:
         return self.scope["services"]  # type: ignore[typeddict-item, no-any-return]
@@ -115,7 +117,20 @@ class Request(litestar.Request[Any, Any, Any]):
     async def read_body(self, shape: type[Input]) -> Input:
         """The JSON body, of exactly the fields that `shape` has."""
         reading.check_media_type(self.header(b"content-type"))
-        return reading.body(await self.body(), shape)
+        return reading.body(await self.read_raw(), shape)
+
+    async def read_raw(self) -> bytes:
+        """The body's bytes; the edge has put a limit to them."""
+        if self._raw is None:
+            message: Any = await self.receive()
+            body = message.get("body", b"")
+            while message.get("more_body"):
+                message = await self.receive()
+                body += message.get("body", b"")
+            if message["type"] == "http.disconnect":
+                raise reading.Malformed("The connection ended before the body did.")
+            self._raw = bytes(body)
+        return self._raw
 
 
 Handler = Callable[[Request], Awaitable[Any]]

@@ -19,6 +19,8 @@ CREATE TABLE tickets (
     updated_at    timestamptz NOT NULL DEFAULT now(),
     version       integer     NOT NULL DEFAULT 1,
     deleted_at    timestamptz,
+    -- of its newest fact; see tickets/queries.py
+    tx            bigint      NOT NULL DEFAULT (pg_current_xact_id()::text::bigint + feed_offset()),
     -- Without _ @ and / as joints of words: looking for the end of a long address or path made
     -- of them takes PostgreSQL minutes (the square of its length). They join words by a comma.
     words         tsvector    NOT NULL GENERATED ALWAYS AS

@@ -82,7 +82,7 @@ DECLARE
     epoch   bigint := greatest(
         nullif(current_setting('pullse.epoch', true), '')::bigint + 1,
         public.feed_epoch() + 1,
-        extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01 00:00+00')::bigint
+        floor(extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01 00:00+00'))::bigint
     );
     skip    bigint := public.feed_offset();
     counter bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;

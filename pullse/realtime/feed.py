@@ -112,7 +112,7 @@ async def pages(
 ) -> Answer:
     async with request.database.session() as db:
         newest = await events.end(db)
-        place = start_of(after, newest) if after else events.START
+        place = events.START if after is None else start_of(after, newest)
         found = await events.page(db, place, limit=limit, ticket_id=ticket_id, names=names)
     records = ",".join(with_cursor(fact, newest.epoch) for fact in found.facts)
     cursor = encoded(events.cursor(newest.epoch, found.place))
@@ -130,7 +130,8 @@ def with_cursor(fact: Fact, epoch: int) -> str:
 
 async def stream(request: Request, query: EventQuery) -> "Stream":
     """Answer with a stream that begins after the given place, or the next fact."""
-    after = request.header(b"last-event-id") or query.after or NOW
+    asked = NOW if query.after is None else query.after
+    after = request.header(b"last-event-id") or asked
     async with request.database.session() as db:
         newest = await events.end(db)
     has_moved = False

@@ -28,7 +28,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR = struct.Struct(">Bhq16s")
 ORDERS = list(Order)
 NEGATIONS = re.compile(r"-[-\s!&|()<]*-")
-"""A run of minus signs, with what PostgreSQL skips between them: more than 32 are too many for it."""
+"""Minus signs, with what PostgreSQL skips between them: more than 32 are an error to it."""
 
 
 class Shape(Struct, frozen=True):

@@ -18,6 +18,13 @@ from pullse.tickets.model import NewTicket, TicketChanges
 
 Value = TypeVar("Value")
 
+OWN_TX = "pg_current_xact_id()::text::bigint + feed_offset()"
+"""
+Where a fact of this transaction stands in the feed. A transaction may be older than the one
+that changed a ticket just before it; its fact must not come first. So a ticket keeps the
+place of its newest fact, `tx`, and each fact takes the later of the two.
+"""
+
 COLUMNS = """id, number, title, description, status, priority, assigned_to,
                created_at, updated_at, version"""
 
@@ -75,21 +82,38 @@ def create_sql(lock: str) -> str:
 
 
 def change_sql(lock: str) -> str:
+    # Who keeps a ticket that is opened again, unless they have left. That may be to wait for, so
+    # a batch, which must not wait, leaves such a ticket to be tried alone.
+    keeper = """CASE WHEN status IN ('open', 'in_progress') AND NOT is_assigned THEN
+                        (SELECT done.assigned_to FROM tickets AS done
+                          WHERE done.id = asked.id AND done.status IN ('resolved', 'closed'))
+                   END"""
+    agents = "$7::uuid[] || ARRAY(SELECT keeper FROM asked WHERE keeper IS NOT NULL)"
+    is_known = "asked.assigned_to IS NULL OR asked.assigned_to IN (SELECT id FROM agent)"
+    if lock:
+        keeper = "NULL::uuid"
+        agents = "$7::uuid[]"
+        is_known = f"""({is_known})
+                   AND (is_assigned OR old.assigned_to IS NULL OR asked.status IS NULL
+                        OR asked.status NOT IN ('open', 'in_progress')
+                        OR old.status NOT IN ('resolved', 'closed'))"""
     return f"""
         WITH asked AS MATERIALIZED (
             SELECT id, title, description, status, priority, is_assigned, assigned_to,
-                   string_to_array(if_match, ',')::integer[] AS if_match, actor, request_id
+                   string_to_array(if_match, ',')::integer[] AS if_match, actor, request_id,
+                   {keeper} AS keeper
               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
                           $6::boolean[], $7::uuid[], $8::text[], $9::text[], $10::text[])
                    AS asked (id, title, description, status, priority, is_assigned, assigned_to,
                              if_match, actor, request_id)
         ), agent AS MATERIALIZED (
             SELECT id FROM agents
-             WHERE id = ANY($7::uuid[]) AND deleted_at IS NULL
+             WHERE id = ANY({agents}) AND deleted_at IS NULL
           ORDER BY id
                FOR KEY SHARE{lock}
         ), old AS MATERIALIZED (
-            SELECT {COLUMNS} FROM tickets
+            SELECT {COLUMNS}
+              FROM tickets
              WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
                -- locks agents before tickets, as an agent who leaves does
                AND (SELECT count(*) FROM agent) >= 0
@@ -102,21 +126,20 @@ def change_sql(lock: str) -> str:
                    coalesce(asked.status, old.status) AS status,
                    coalesce(asked.priority, old.priority) AS priority,
                    CASE WHEN is_assigned THEN asked.assigned_to
-                        -- one who has left does not get a ticket back that is opened again
-                        WHEN asked.status IN ('open', 'in_progress') AND old.assigned_to IN
-                             (SELECT id FROM agents WHERE deleted_at IS NOT NULL) THEN NULL
+                        WHEN old.assigned_to = keeper
+                             AND keeper NOT IN (SELECT id FROM agent) THEN NULL
                         ELSE old.assigned_to END AS assigned_to,
                    actor, request_id,
                    if_match IS NULL OR old.version = ANY(if_match) AS is_fresh,
-                   asked.assigned_to IS NULL OR asked.assigned_to IN (SELECT id FROM agent)
-                       AS is_agent_known
+                   {is_known} AS is_agent_known
               FROM old JOIN asked ON asked.id = old.id
         ), new AS (
             UPDATE tickets AS t
                SET title = wanted.title, description = wanted.description,
                    status = wanted.status, priority = wanted.priority,
                    assigned_to = wanted.assigned_to,
-                   version = old.version + 1, updated_at = now()
+                   version = old.version + 1, updated_at = now(),
+                   tx = greatest(t.tx, {OWN_TX})
               FROM wanted JOIN old ON old.id = wanted.id
              WHERE t.id = wanted.id AND is_fresh AND is_agent_known
                AND (wanted.title, wanted.description, wanted.status, wanted.priority,
@@ -124,10 +147,10 @@ def change_sql(lock: str) -> str:
                    IS DISTINCT FROM
                    (old.title, old.description, old.status, old.priority, old.assigned_to)
          RETURNING t.id, t.number, t.title, t.description, t.status, t.priority, t.assigned_to,
-                   t.created_at, t.updated_at, t.version
+                   t.created_at, t.updated_at, t.version, t.tx
         ), fact AS (
-            INSERT INTO events (name, ticket_id, actor, request_id, data)
-                 SELECT 'ticket.changed', new.id, actor, request_id,
+            INSERT INTO events (tx, name, ticket_id, actor, request_id, data)
+                 SELECT new.tx, 'ticket.changed', new.id, actor, request_id,
                         jsonb_build_object('number', new.number, 'title', new.title,
                             'status', new.status, 'priority', new.priority,
                             'assigned_to', new.assigned_to, 'version', new.version,
@@ -151,7 +174,9 @@ def change_sql(lock: str) -> str:
                new.id IS NOT NULL AS is_changed,
                is_fresh,
                is_agent_known
-          FROM old JOIN wanted ON wanted.id = old.id LEFT JOIN new ON new.id = old.id
+          FROM old
+          JOIN wanted ON wanted.id = old.id
+          LEFT JOIN (SELECT {COLUMNS} FROM new) AS new ON new.id = old.id
         """
 
 
@@ -296,7 +321,7 @@ async def delete(
     """Move a ticket to the trash, with the fact. None when there is no such ticket."""
     return await db.maybe(
         Deleted,
-        """
+        f"""
         WITH old AS MATERIALIZED (
             SELECT id, number, title, status, priority, assigned_to, version
               FROM tickets
@@ -304,14 +329,15 @@ async def delete(
                FOR NO KEY UPDATE
         ), gone AS (
             UPDATE tickets AS t
-               SET deleted_at = now(), version = t.version + 1
+               SET deleted_at = now(), version = t.version + 1,
+                   tx = greatest(t.tx, {OWN_TX})
               FROM old
              WHERE t.id = old.id
                AND ($2::integer[] IS NULL OR old.version = ANY($2))
-         RETURNING t.version
+         RETURNING t.version, t.tx
         ), fact AS (
-            INSERT INTO events (name, ticket_id, actor, request_id, data)
-                 SELECT 'ticket.deleted', old.id, $3, $4,
+            INSERT INTO events (tx, name, ticket_id, actor, request_id, data)
+                 SELECT gone.tx, 'ticket.deleted', old.id, $3, $4,
                         jsonb_build_object('number', number, 'title', title, 'status', status,
                             'priority', priority, 'assigned_to', assigned_to,
                             'version', gone.version)
@@ -331,23 +357,30 @@ async def restore(db: Db, ticket_id: UUID, *, by: Actor) -> Shown | None:
     """Take a ticket back out of the trash; what was assigned to one who left, to nobody."""
     return await db.maybe(
         Shown,
-        """
-        WITH back AS (
+        f"""
+        WITH agent AS MATERIALIZED (
+            SELECT id FROM agents
+             WHERE id = (SELECT assigned_to FROM tickets WHERE id = $1) AND deleted_at IS NULL
+               FOR KEY SHARE
+        ), back AS (
             UPDATE tickets AS t
                SET deleted_at = NULL, version = t.version + 1, updated_at = now(),
-                   assigned_to = CASE WHEN status IN ('resolved', 'closed') OR assigned_to IN
-                       (SELECT id FROM agents WHERE deleted_at IS NULL) THEN assigned_to END
+                   assigned_to = CASE WHEN status IN ('resolved', 'closed')
+                       OR assigned_to IN (SELECT id FROM agent) THEN assigned_to END,
+                   tx = greatest(t.tx, {OWN_TX})
              WHERE id = $1 AND deleted_at IS NOT NULL
-         RETURNING id, number, title, description, status, priority, assigned_to,
-                   created_at, updated_at, version
+               -- locks agents before tickets, as an agent who leaves does
+               AND (SELECT count(*) FROM agent) >= 0
+         RETURNING {COLUMNS}, tx
         ), fact AS (
-            INSERT INTO events (name, ticket_id, actor, request_id, data)
-                 SELECT 'ticket.restored', id, $2, $3,
+            INSERT INTO events (tx, name, ticket_id, actor, request_id, data)
+                 SELECT tx, 'ticket.restored', id, $2, $3,
                         jsonb_build_object('number', number, 'title', title, 'status', status,
                             'priority', priority, 'assigned_to', assigned_to, 'version', version)
                    FROM back
         )
-        SELECT version, row_to_json(back)::text AS body FROM back
+        SELECT version, row_to_json(shown)::text AS body
+          FROM (SELECT {COLUMNS} FROM back) AS shown
         """,
         ticket_id,
         by.id,
@@ -359,17 +392,18 @@ async def unassign_open(db: Db, agent_id: UUID, *, by: Actor) -> int:
     """Take an agent off all that is not resolved or closed, with a fact for each ticket."""
     return int(
         await db.value(
-            """
+            f"""
             WITH new AS (
                 UPDATE tickets
-                   SET assigned_to = NULL, version = version + 1, updated_at = now()
+                   SET assigned_to = NULL, version = version + 1, updated_at = now(),
+                       tx = greatest(tx, {OWN_TX})
                  WHERE assigned_to = $1
                    AND status IN ('open', 'in_progress')
                    AND deleted_at IS NULL
-             RETURNING id, number, title, status, priority, version
+             RETURNING id, number, title, status, priority, version, tx
             ), fact AS (
-                INSERT INTO events (name, ticket_id, actor, request_id, data)
-                     SELECT 'ticket.changed', id, $2, $3,
+                INSERT INTO events (tx, name, ticket_id, actor, request_id, data)
+                     SELECT tx, 'ticket.changed', id, $2, $3,
                             jsonb_build_object('number', number, 'title', title,
                                 'status', status, 'priority', priority, 'assigned_to', NULL,
                                 'version', version,
@@ -418,7 +452,7 @@ async def purge(db: Db, *, days: int, most: int) -> int:
     """
     return int(
         await db.value(
-            """
+            f"""
             WITH old AS (
                 DELETE FROM tickets
                  WHERE id IN (SELECT id FROM tickets
@@ -426,15 +460,16 @@ async def purge(db: Db, *, days: int, most: int) -> int:
                             ORDER BY deleted_at, id
                                LIMIT $2
                                  FOR UPDATE SKIP LOCKED)
-             RETURNING id, number
+             RETURNING id, number, tx
             ), erased AS (
                 UPDATE events
                    SET data = data - 'title' - 'changes'
                   FROM old
                  WHERE events.ticket_id = old.id
             ), fact AS (
-                INSERT INTO events (name, ticket_id, actor, data)
-                     SELECT 'ticket.purged', id, 'system', jsonb_build_object('number', number)
+                INSERT INTO events (tx, name, ticket_id, actor, data)
+                     SELECT greatest(tx, {OWN_TX}), 'ticket.purged', id, 'system',
+                            jsonb_build_object('number', number)
                        FROM old
             )
             SELECT count(*) FROM old

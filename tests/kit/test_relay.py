@@ -16,6 +16,7 @@ from pullse.kit.ids import uuid7
 from pullse.kit.jobs import job
 from pullse.kit.relay import Reactions
 from pullse.kit.tail import Tail
+from tests.cli.settling import settled
 
 
 @job("test.mail")
@@ -35,6 +36,7 @@ async def tell(database: Database, *names: str) -> None:
     for name in names:
         async with database.transaction() as db:
             await events.record(db, name, by=Actor("owner"), ticket_id=uuid7(), data={})
+    await settled(database)
 
 
 async def jobs(database: Database) -> list[tuple[str, int]]:
@@ -55,7 +57,11 @@ async def test_each_fact_gives_one_job_for_each_reaction(database: Database) -> 
 
     assert await relay.relay(database, REACTIONS) == 3
     assert await relay.relay(database, REACTIONS) == 0
-    assert await jobs(database) == [("test.mail", first), ("test.count", first), ("test.mail", third)]
+    assert await jobs(database) == [
+        ("test.mail", first),
+        ("test.count", first),
+        ("test.mail", third),
+    ]
 
 
 async def test_a_job_knows_fact_and_ticket(database: Database) -> None:

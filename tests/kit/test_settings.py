@@ -119,7 +119,8 @@ def test_a_database_is_given_by_its_url(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["x" * 19, "with a space in between it", "nön-ascii-token-of-length", "tab\tin-a-long-token"]
+    "token",
+    ["x" * 19, "with a space in between it", "nön-ascii-token-of-length", "tab\tin-a-long-token"],
 )
 def test_a_token_is_long_and_plain(token: str) -> None:
     assert "PULLSE_API_TOKEN" in refused(PULLSE_API_TOKEN=token)

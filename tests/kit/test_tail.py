@@ -18,6 +18,7 @@ from pullse.kit import tail as tails
 from pullse.kit.db import Database, open_database
 from pullse.kit.events import START, Actor, Fact
 from pullse.kit.tail import Follower, Tail
+from tests.cli.settling import settled
 
 OWNER = Actor("owner")
 
@@ -108,7 +109,7 @@ async def test_a_long_transaction_does_not_make_it_spin(database: Database, tail
             await asyncio.sleep(1.0)
         assert len(asked) < 50
         assert await follower.take(0) == []
-    assert whats(await follower.take(1)) == ["held back"]
+    assert whats(await follower.take(5)) == ["held back"]
 
 
 # -- what is handed on --
@@ -123,9 +124,9 @@ async def test_a_fact_is_handed_on_as_soon_as_it_is_committed(
         await tell(database, turn)
         started = time.perf_counter()
         tail.wake()
-        assert whats(await follower.take(1)) == [turn]
+        assert whats(await follower.take(5)) == [turn]
         waits.append(time.perf_counter() - started)
-    assert sorted(waits)[10] < 0.05
+    assert sorted(waits)[10] < 0.1
 
 
 async def test_a_follower_gets_what_it_wants_alone(database: Database, tail: Tail) -> None:
@@ -137,18 +138,19 @@ async def test_a_follower_gets_what_it_wants_alone(database: Database, tail: Tai
 
     seen: list[Fact] = []
     while len(seen) < 2:
-        seen += await rest.take(1)
+        seen += await rest.take(5)
     assert whats(seen) == [1, 2]
-    assert whats(await agents.take(1)) == [2]
+    assert whats(await agents.take(5)) == [2]
 
 
 async def test_nothing_of_before_is_handed_on(database: Database, tail: Tail) -> None:
     await tell(database, "before")
+    await settled(database)
     follower = await tail.follow(everything)
     await tell(database, "after")
     tail.wake()
 
-    assert whats(await follower.take(1)) == ["after"]
+    assert whats(await follower.take(5)) == ["after"]
 
 
 async def test_whoever_joins_while_others_write_misses_nothing(
@@ -164,7 +166,9 @@ async def test_whoever_joins_while_others_write_misses_nothing(
         while not done:
             async with writers.transaction() as db:
                 for _ in range(dice.randint(1, 3)):
-                    await events.record(db, "ticket.changed", by=OWNER, data={"what": next(numbers)})
+                    await events.record(
+                        db, "ticket.changed", by=OWNER, data={"what": next(numbers)}
+                    )
                     await asyncio.sleep(dice.choice((0, 0.002)))
             if dice.random() < 0.7:
                 tail.wake()
@@ -214,7 +218,7 @@ async def test_a_follower_that_takes_too_little_is_cut_by_count() -> None:
     follower.put(facts(1))
 
     assert follower.is_cut
-    assert await follower.take(1) == []
+    assert await follower.take(5) == []
 
 
 async def test_a_follower_that_takes_too_little_is_cut_by_size() -> None:
@@ -232,7 +236,7 @@ async def test_taking_makes_room(database: Database) -> None:
     follower = Follower(everything)
     for _ in range(5):
         follower.put(facts(900, 4000))
-        assert len(await follower.take(1)) == 900
+        assert len(await follower.take(5)) == 900
     assert not follower.is_cut
 
 
@@ -245,13 +249,13 @@ async def test_a_slow_follower_does_not_hold_up_the_others(
     for turn in range(50):
         await tell(database, turn)
         tail.wake()
-        seen += await quick.take(1)
+        seen += await quick.take(5)
     while len(seen) < 50:
-        seen += await quick.take(1)
+        seen += await quick.take(5)
 
     assert whats(seen) == list(range(50))
     assert (slow.is_cut, slow.is_over, quick.is_cut) == (True, True, False)
-    assert await slow.take(1) == []
+    assert await slow.take(5) == []
 
 
 # -- other processes --
@@ -269,9 +273,9 @@ async def test_a_commit_of_another_process_arrives_by_notify(
             await tell(other, turn)
             started = time.perf_counter()
             other_tail.wake()
-            assert whats(await follower.take(2)) == [turn]
+            assert whats(await follower.take(5)) == [turn]
             waits.append(time.perf_counter() - started)
-    assert sorted(waits)[5] < 0.05
+    assert sorted(waits)[5] < 0.1
 
 
 async def test_without_notify_the_net_catches_it(
@@ -281,8 +285,8 @@ async def test_without_notify_the_net_catches_it(
         follower = await tail.follow(everything)
         started = time.perf_counter()
         await tell(other, "unheard")
-        assert whats(await follower.take(2)) == ["unheard"]
-    assert time.perf_counter() - started < 1.0
+        assert whats(await follower.take(5)) == ["unheard"]
+    assert time.perf_counter() - started < 2.0
 
 
 async def test_many_commits_share_a_notify(database: Database, tail: Tail) -> None:
@@ -304,7 +308,7 @@ async def test_an_outage_of_the_database_is_survived(
     follower = await tail.follow(everything)
     await tell(database, "before")
     tail.wake()
-    assert whats(await follower.take(1)) == ["before"]
+    assert whats(await follower.take(5)) == ["before"]
 
     await cut_connections(server_url, database_url)
     async with another_process(database_url) as (other, _):
@@ -313,7 +317,7 @@ async def test_an_outage_of_the_database_is_survived(
     await listening(database)
     await tell(database, "after")
     tail.wake()
-    assert whats(await follower.take(1)) == ["after"]
+    assert whats(await follower.take(5)) == ["after"]
 
 
 async def test_a_follower_that_joins_in_an_outage_goes_on_after_it(
@@ -328,7 +332,7 @@ async def test_a_follower_that_joins_in_an_outage_goes_on_after_it(
         assert await events.since(db, START) == []
     await tell(database, 1)
     tail.wake()
-    assert whats(await follower.take(2)) == [1]
+    assert whats(await follower.take(5)) == [1]
 
 
 # -- the end --

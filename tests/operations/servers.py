@@ -1,4 +1,4 @@
-"""PostgreSQL on TCP with passwords and TLS, PgBouncer before it, and pullse itself, as processes."""
+"""PostgreSQL on TCP with passwords and TLS, PgBouncer before it, and pullse, as processes."""
 
 import os
 import shutil
@@ -169,6 +169,7 @@ class Pooler:
 
     def __init__(self, folder: Path, server: Server) -> None:
         self.port = free_port()
+        self.authority = server.authority
         self._server = server
         self._folder = folder / f"pgbouncer-{self.port}"
         self._process: subprocess.Popen[str] | None = None
