@@ -1,4 +1,4 @@
-"""The same application behind granian, which we use, and behind uvicorn (uvloop, httptools)."""
+"""The same application behind uvicorn (uvloop, httptools), which we use, and behind granian."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,13 +39,13 @@ class Side:
 
 def measure(cluster: Cluster, *, seconds: float, say: Callable[[str], None]) -> Section:
     """CPU is the server process's own for a request: it hardly minds what else the machine does."""
-    ours = cluster.filled("granian", data.TICKETS)
-    copy = cluster.copy("uvicorn", of="granian")
+    ours = cluster.filled("uvicorn", data.TICKETS)
+    copy = cluster.copy("granian", of="uvicorn")
     rows = []
-    with servers.ours(ours) as granian, servers.ours_behind_uvicorn(copy) as uvicorn:
+    with servers.ours(ours) as uvicorn, servers.ours_behind_granian(copy) as granian:
         for call in speed.calls():
             say(f"{call.name} behind both …")
-            sides = Side(granian, ours), Side(uvicorn, copy)
+            sides = Side(uvicorn, ours), Side(granian, copy)
             for side in sides:
                 speed.drive_counted(side.server, side.base, call, speed.WARM_UP)
             for _ in range(ROUNDS):
@@ -53,5 +53,5 @@ def measure(cluster: Cluster, *, seconds: float, say: Callable[[str], None]) -> 
                     side.drive(call, seconds)
             ratio = times(sides[0].rate / sides[1].rate)
             rows.append((call.name, *sides[0].cells(), *sides[1].cells(), ratio))
-    columns = ("call", "granian", "p99", "CPU", "uvicorn", "p99", "CPU", "ratio")
+    columns = ("call", "uvicorn", "p99", "CPU", "granian", "p99", "CPU", "ratio")
     return Section("Servers", columns, rows)

@@ -55,8 +55,8 @@ def ours(base: Base) -> Iterator[Server]:
 
 
 @contextmanager
-def ours_behind_uvicorn(base: Base) -> Iterator[Server]:
-    command = [sys.executable, "-m", "bench.behind_uvicorn"]
+def ours_behind_granian(base: Base) -> Iterator[Server]:
+    command = [sys.executable, "-m", "bench.behind_granian"]
     with running(command, {"DATABASE_URL": base.url}) as (process, log):
         server = Server(process, printed_address(process, log), TOKEN)
         answering(server, log)

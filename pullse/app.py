@@ -1,5 +1,6 @@
 """The composition root: the one module that knows every slice and adds up what each offers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -61,8 +62,10 @@ def described(*, has_token: bool) -> bytes:
     return msgspec.json.encode(describe(calls, version=__version__, has_token=has_token))
 
 
-def build(database: Database, tail: Tail, guard: Guard) -> Edge:
-    """The whole ASGI application."""
+def build(
+    database: Database, tail: Tail, guard: Guard, *, readers: Sequence[str] = ("relay",)
+) -> Edge:
+    """The whole ASGI application; `readers` of facts are those that health looks at."""
     app = Litestar(
         handlers(calls),
         request_class=Request,
@@ -70,4 +73,4 @@ def build(database: Database, tail: Tail, guard: Guard) -> Edge:
         logging_config=None,
         exception_handlers=ON_ERROR,
     )
-    return Edge(app, Services(database, tail), guard, Metrics())
+    return Edge(app, Services(database, tail, readers), guard, Metrics())

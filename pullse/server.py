@@ -1,8 +1,7 @@
 """
 One serving process, and a parent that keeps several of them.
 
-The socket is bound here, exclusively, and handed to granian: with its own SO_REUSEPORT a
-second pullse would share a port that is in use instead of being refused.
+The socket is bound here, exclusively, and shared by all workers.
 """
 
 import asyncio
@@ -19,21 +18,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvloop
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 
 from pullse import app
 from pullse.kit import background, jobs, relay
 from pullse.kit.db import Database, open_database
 from pullse.kit.edge import Guard
+from pullse.kit.http import BACKLOG, SocketServer
 from pullse.kit.tail import Tail
 from pullse.realtime import ably
 from pullse.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1024
 PATIENCE = 15.0
 """Seconds that a stop waits for requests under way."""
 UNREAD = 30_000
@@ -42,27 +38,6 @@ UNREAD = 30_000
 
 class PortTaken(Exception):
     """The address can't be bound; the message says why."""
-
-
-class SocketServer(Server):
-    """granian in this process and event loop, on a socket that is bound already."""
-
-    def __init__(self, target: Any, bound: socket.socket) -> None:
-        super().__init__(
-            target,
-            interface=Interfaces.ASGINL,
-            http=HTTPModes.http1,
-            backlog=BACKLOG,
-            log_enabled=False,
-        )
-        self._bound = bound
-
-    def _init_shared_socket(self) -> None:
-        fd = os.dup(self._bound.fileno())  # granian closes what it is given
-        holder: Any = SocketHolder
-        self._ssp: Any = None
-        self._shd: Any = holder(fd, False, BACKLOG)
-        self._sfd: Any = fd
 
 
 @dataclass(frozen=True)
@@ -106,14 +81,15 @@ async def serve(process: Process, bound: socket.socket) -> None:
         process.database_url, direct_url=settings.database_direct_url, size=settings.pool_size
     )
     tail = Tail(database)
-    edge = app.build(database, tail, process.guard)
+    works = readers(settings, database, tail)
+    edge = app.build(database, tail, process.guard, readers=list(works))
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
     try:
         if settings.ably is not None:
             await ably.begin(database)  # before the first change, so that it is forwarded too
-        async with background.running({"tail": tail.run, **readers(settings, database, tail)}):
+        async with background.running({"tail": tail.run, **works}):
             serving = asyncio.create_task(server.serve())
             process.announce()
             stopping = asyncio.create_task(stop.wait())
@@ -122,7 +98,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
             if serving.done():
                 serving.result()
             tail.close()
-            server.stop()  # type: ignore[no-untyped-call]
+            server.stop()
             if not await edge.idle(PATIENCE):
                 log.warning("%d requests did not finish in time", edge.under_way)
             with contextlib.suppress(TimeoutError):

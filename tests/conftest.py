@@ -24,9 +24,9 @@ from pullse.kit import migrate
 from pullse.kit.db import Database, open_database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import LocalOwner
+from pullse.kit.http import SocketServer
 from pullse.kit.postgres import Postgres, start
 from pullse.kit.tail import Tail
-from pullse.server import SocketServer
 
 TEMPLATE = "template_pullse"
 numbers = itertools.count()
@@ -162,7 +162,7 @@ async def serving(edge: Edge) -> AsyncIterator[str]:
         task = asyncio.create_task(server.serve())
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         edge.services.tail.close()
-        server.stop()  # type: ignore[no-untyped-call]
+        server.stop()
         await asyncio.wait_for(task, 10)
 
 

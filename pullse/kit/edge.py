@@ -88,9 +88,9 @@ class Edge:
                 await early(scope, receive, send_with_headers)
                 return
             if is_head:
-                scope["method"] = "GET"
+                scope = {**scope, "method": "GET", "is_head": True}
             elif scope["method"] not in METHODS:
-                scope["method"] = OTHER
+                scope = {**scope, "method": OTHER}
             if b"content-length" not in headers and scope["method"] != "GET":
                 receive = bounded(receive)
             await self.app(scope, receive, send_with_headers)

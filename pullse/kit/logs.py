@@ -47,5 +47,7 @@ def set_up(format_: str, level: str) -> None:
     out = logging.StreamHandler(sys.stderr)
     out.setFormatter(JsonFormatter() if format_ == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[out], force=True)
-    for name in ("httpx", "httpcore", "ably", "asyncio", "_granian", "granian"):
+    for name in ("httpx", "httpcore", "ably", "asyncio", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Its pool tells of a database that is away with a trace each second; we say it in a sentence.
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)

@@ -70,9 +70,11 @@ REASONS = {
 REQUEST_ID = {
     "name": "X-Request-Id",
     "in": "header",
-    "description": "Yours is used when it fits; answers carry it in any case.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    "description": "Yours is used when it fits (1 to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `-`); "
+    "answers carry one in any case.",
+    "schema": {"type": "string"},
 }
+TAG = '(W/)?"[^"]*"'
 PARAMETERS = {
     "Idempotency-Key": {
         "name": "Idempotency-Key",
@@ -83,14 +85,15 @@ PARAMETERS = {
     "If-Match": {
         "name": "If-Match",
         "in": "header",
-        "description": "Only if the resource is still at this version, as its ETag says.",
-        "schema": {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
+        "description": "Only if the resource is still at this version, as its ETag says; several "
+        "by comma, `*` for any.",
+        "schema": {"type": "string", "pattern": rf"^ *(\*|{TAG}( *, *{TAG})*) *$"},
     },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "304 if the resource is still at this version.",
-        "schema": {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
+        "description": "304 if the resource is still at this version, as its ETag says.",
+        "schema": {"type": "string"},
     },
 }
 
@@ -140,9 +143,11 @@ def operation(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
     if call.is_open:
         found["security"] = [{}]
     if call.body:
+        fields = call.body.__struct_fields__
+        example = {name: value for name, value in call.example.items() if name in fields}
         found["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": reference(call.body)}},
+            "content": {"application/json": {"schema": reference(call.body), "example": example}},
         }
     return found
 
@@ -188,17 +193,7 @@ def responses(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}}}
     if call.conditional and call.data:
         headers["ETag"] = {"schema": {"type": "string"}}
-    content: dict[str, Any] = {
-        call.media_type: {"schema": envelope(call)}
-        if call.media_type == "application/json" and call.tag != "operations"
-        else {"schema": {"type": "string"}}
-    }
-    if call.media_type == "application/json" and call.example is not None:
-        content[call.media_type]["example"] = {
-            "status": True,
-            "message": call.message,
-            "data": call.example,
-        }
+    content: dict[str, Any] = {call.media_type: success(call)}
     for media_type, text in call.also.items():
         content[media_type] = {"schema": {"type": "string", "description": text}}
     found: dict[str, Any] = {
@@ -225,6 +220,17 @@ def statuses(call: Call) -> set[int]:
         if issubclass(refusal, kind)
     }
     return found
+
+
+def success(call: Call) -> dict[str, Any]:
+    if call.media_type != "application/json":
+        return {"schema": {"type": "string"}}
+    if call.tag == "operations":
+        return {"schema": {"type": "object"}}
+    example = {"status": True, "message": call.message}
+    if call.data:
+        example["data"] = call.example
+    return {"schema": envelope(call), "example": example}
 
 
 def envelope(call: Call) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pullse.errors import Invalid, Refusal
 
 Shape = TypeVar("Shape")
 
+WHOLE = re.compile(r"-?[0-9]{1,18}")
 DEEPEST_FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
@@ -65,7 +66,7 @@ def query(raw: bytes, shape: type[Shape]) -> Shape:
     except ValueError as error:
         raise Malformed("The query string is malformed.") from error
     kind: Any = shape
-    lists = _list_fields(kind)
+    lists, numbers = _fields_with(kind, list), _fields_with(kind, int)
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for name, value in pairs:
@@ -76,10 +77,10 @@ def query(raw: bytes, shape: type[Shape]) -> Shape:
         elif name in found:
             problems[name] = "Given more than once."
         else:
-            found[name] = value
+            found[name] = int(value) if name in numbers and WHOLE.fullmatch(value) else value
     if problems:
         raise _invalid(problems)
-    return _convert(found, shape, strict=False, what="parameter")
+    return _convert(found, shape, what="parameter")
 
 
 def _explained(raw: bytes, shape: type[Shape]) -> Shape:
@@ -92,20 +93,20 @@ def _explained(raw: bytes, shape: type[Shape]) -> Shape:
         raise Malformed("The body is nested too deeply.") from error
     if not isinstance(loose, dict):
         raise Malformed("The body has to be a JSON object.")
-    return _convert(loose, shape, strict=True, what="field")
+    return _convert(loose, shape, what="field")
 
 
-def _convert(values: dict[str, Any], shape: type[Shape], *, strict: bool, what: str) -> Shape:
+def _convert(values: dict[str, Any], shape: type[Shape], *, what: str) -> Shape:
     try:
-        return msgspec.convert(values, shape, strict=strict)
+        return msgspec.convert(values, shape)
     except msgspec.ValidationError as error:
-        problems = _problems(values, shape, strict=strict, what=what)
+        problems = _problems(values, shape, what=what)
         if not problems:
             problems = {_field(str(error)): _sentence(str(error))}
         raise _invalid(problems) from error
 
 
-def _problems(values: dict[str, Any], shape: Any, *, strict: bool, what: str) -> dict[str, str]:
+def _problems(values: dict[str, Any], shape: Any, *, what: str) -> dict[str, str]:
     problems = {}
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
     for name, value in values.items():
@@ -113,7 +114,7 @@ def _problems(values: dict[str, Any], shape: Any, *, strict: bool, what: str) ->
             problems[name] = f"There is no such {what}."
             continue
         try:
-            msgspec.convert(value, fields[name].type, strict=strict)
+            msgspec.convert(value, fields[name].type)
         except msgspec.ValidationError as error:
             problems[name] = _sentence(str(error))
     for name, field in fields.items():
@@ -163,9 +164,9 @@ def _decoder(shape: Any) -> "msgspec.json.Decoder[Any]":
 
 
 @cache
-def _list_fields(shape: Any) -> frozenset[str]:
+def _fields_with(shape: Any, kind: type) -> frozenset[str]:
     return frozenset(
         field.encode_name
         for field in msgspec.structs.fields(shape)
-        if any(get_origin(part) is list for part in (field.type, *get_args(field.type)))
+        if any(kind in (part, get_origin(part)) for part in (field.type, *get_args(field.type)))
     )

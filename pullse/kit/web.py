@@ -79,6 +79,8 @@ class Services:
 
     database: Database
     tail: Tail
+    readers: Sequence[str] = ("relay",)
+    """Names of the readers of facts that are at work; those of others may have stopped for good."""
 
 
 class Request(litestar.Request[Any, Any, Any]):

@@ -338,7 +338,7 @@ def delivery(waiting: Waiting, is_running: bool, *, has_ably: bool) -> Finding:
 
 
 async def jobs(db: Db, is_running: bool) -> Finding:
-    found = await health.backlog(db)
+    found = await health.backlog(db, [])
     if found.dead_jobs:
         return Finding(
             "jobs",

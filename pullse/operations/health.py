@@ -1,5 +1,7 @@
 """/health/live, /health/ready and /metrics."""
 
+from collections.abc import Sequence
+
 from pullse.errors import Unavailable
 from pullse.kit import migrate
 from pullse.kit.db import Db, Struct
@@ -32,8 +34,8 @@ async def ready(request: Request) -> Answer:
             waiting = await migrate.pending(db)
             if waiting:
                 return not_ready(f"Migrations wait: {', '.join(m.name for m in waiting)}.")
-            found = await backlog(db)
-            readers = await failing(db)
+            found = await backlog(db, request.services.readers)
+            readers = await failing(db, request.services.readers)
     except Unavailable as error:
         return not_ready(str(error))
     except migrate.Broken as error:
@@ -60,7 +62,7 @@ async def metrics(request: Request) -> Answer:
     values = edge.metrics
     try:
         async with request.database.session() as db:
-            found = await backlog(db)
+            found = await backlog(db, request.services.readers)
     except Unavailable:
         values.set("pullse_database_up", "1 when the database answers.", 0)
     else:
@@ -79,7 +81,7 @@ async def metrics(request: Request) -> Answer:
     return Answer(200, text, headers)
 
 
-async def backlog(db: Db) -> Backlog:
+async def backlog(db: Db, readers: Sequence[str]) -> Backlog:
     return await db.one(
         Backlog,
         """
@@ -88,19 +90,26 @@ async def backlog(db: Db) -> Backlog:
                            CROSS JOIN LATERAL
                                 (SELECT at FROM events
                                   WHERE (events.tx, events.id) > (readers.tx, readers.id)
-                               ORDER BY events.tx, events.id LIMIT 1) AS next), 0)
-                   AS undelivered,
+                               ORDER BY events.tx, events.id LIMIT 1) AS next
+                          WHERE readers.name = ANY($1::text[])), 0) AS undelivered,
                coalesce((SELECT extract(epoch FROM now() - min(due_at))::float8
                            FROM jobs WHERE dead_at IS NULL AND due_at <= now()), 0) AS due_job,
                (SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL) AS dead_jobs,
                (SELECT count(*) FROM jobs WHERE dead_at IS NULL) AS jobs
         """,
+        readers,
     )
 
 
-async def failing(db: Db) -> list[Reader]:
+async def failing(db: Db, readers: Sequence[str]) -> list[Reader]:
     return await db.all(
-        Reader, "SELECT name, error FROM readers WHERE error IS NOT NULL ORDER BY name"
+        Reader,
+        """
+        SELECT name, error FROM readers
+         WHERE error IS NOT NULL AND name = ANY($1::text[])
+      ORDER BY name
+        """,
+        readers,
     )
 
 

@@ -28,6 +28,7 @@ HEARTBEAT = 15.0
 RETRY = 1000
 """Milliseconds after which a client that was cut comes back."""
 NOW = "now"
+STREAM = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
 CATCH_UP = 500
 """Facts read at once while a stream catches up."""
 PIECE = 64_000
@@ -94,6 +95,8 @@ async def index(request: Request) -> Any:
     if unknown:
         raise Invalid.field("name", f"Unknown: {unknown[0]}. One of {', '.join(NAMES)}.")
     if "text/event-stream" in (request.header(b"accept") or ""):
+        if request.scope.get("is_head"):
+            return Answer(200, b"", STREAM)
         return await stream(request, query)
     return await pages(request, query.after, query.limit, query.ticket_id, query.name)
 
@@ -171,8 +174,7 @@ class Stream:
                 task.cancel()
 
     async def _write(self, follower: Follower, send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": 200, "headers": STREAM})
         # The first event has no data, so browsers only take its id: a stream that is cut
         # before the first fact resumes where it began.
         start = f"retry: {RETRY}\nid: {events.cursor(self._epoch, self._place)}\n\n"

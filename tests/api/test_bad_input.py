@@ -192,13 +192,15 @@ async def test_a_huge_object_is_refused_soon(client: httpx.AsyncClient) -> None:
         "q=%C0%80",
         "&" * 300,
         "&".join(f"p{number}=1" for number in range(300)),
-        "status=" + ",".join(["open"] * 5000),
         "assigned_to=" + "a" * 5000,
         "cursor=" + "%00" * 50,
         "%00=1",
         "q[]=1",
         "limit=%EF%BC%91",
         "limit=0x10",
+        "limit=null",
+        "cursor=null",
+        "created_after=null",
         "limit=1_0",
         "limit=%2B5",
         "limit=true",
@@ -219,15 +221,13 @@ async def test_a_query_that_makes_no_sense_is_refused(
 ) -> None:
     answer = await client.get(f"/api/tickets?{query}")
 
-    problems(answer) if answer.status_code != 200 else None
-    if query in ("%", "%zz", "status", "&" * 300) or query.startswith("status=open,open"):
-        assert answer.status_code in (200, 400)
-    else:
-        assert answer.status_code == 400, answer.text
+    assert answer.status_code == 400, answer.text
+    problems(answer)
 
 
-async def test_an_empty_query_is_none(client: httpx.AsyncClient) -> None:
-    for query in ("", "&", "&&&"):
+async def test_an_odd_query_that_makes_sense_is_taken(client: httpx.AsyncClient) -> None:
+    often = "status=" + ",".join(["open"] * 5000)
+    for query in ("", "&", "&&&", often, "limit=007", "q=null", "q=1e400", "q=%26%3D"):
         assert (await client.get(f"/api/tickets?{query}")).status_code == 200
 
 

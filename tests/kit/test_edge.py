@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from pullse.kit.db import Database
 from pullse.kit.edge import BODY_AT_MOST, Edge
+from tests.cli.settling import settled
 
 JSON = {"content-type": "application/json"}
 TICKET = {"title": "Help", "description": "It broke."}
@@ -17,11 +19,14 @@ TICKET = {"title": "Help", "description": "It broke."}
 # -- request ids --
 
 
-async def test_a_request_id_comes_back_and_goes_into_the_fact(client: httpx.AsyncClient) -> None:
+async def test_a_request_id_comes_back_and_goes_into_the_fact(
+    client: httpx.AsyncClient, database: Database
+) -> None:
     headers = {"x-request-id": "checkout:42.a_b-c"}
     made = await client.post("/api/tickets", json=TICKET, headers=headers)
 
     assert made.headers["x-request-id"] == "checkout:42.a_b-c"
+    await settled(database)
     (fact,) = (await client.get("/api/events")).json()["data"]["records"]
     assert fact["request_id"] == "checkout:42.a_b-c"
 

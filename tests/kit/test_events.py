@@ -337,8 +337,11 @@ async def test_of_processes_that_start_together_after_a_move_one_mends(database:
     await told(database, 1)
     await move(database)
 
+    ready = asyncio.Barrier(5)
+
     async def mend() -> bool:
         async with database.transaction() as db:
+            await ready.wait()
             return await events.mend_after_move(db)
 
     assert sorted(await asyncio.gather(*(mend() for _ in range(5)))) == [False] * 4 + [True]

@@ -379,6 +379,7 @@ async def test_the_worker_outlives_an_outage_of_the_database(
                  WHERE datname = current_database() AND pid <> pg_backend_pid()
                 """
             )
+        await asyncio.sleep(0.1)  # until the pool knows
     assert not working.done()
     working.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -34,10 +34,17 @@ IMPATIENT = dataclasses.replace(QUICK, answer=0.3)
 WRONG = "app.key:never-to-be-seen"
 
 
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Ably]:
+    with process.Ably(tmp_path_factory.mktemp("ably")) as started:
+        yield started
+
+
 @pytest.fixture
-def ably(tmp_path: Path) -> Iterator[process.Ably]:
-    with process.Ably(tmp_path) as stand_in:
-        yield stand_in
+def ably(stand_in: process.Ably) -> process.Ably:
+    """The stand-in for Ably, holding nothing and well."""
+    stand_in.forget()
+    return stand_in
 
 
 def settings(ably: process.Ably, key: str = KEY) -> Ably:
@@ -75,8 +82,13 @@ async def write(database: Database, tail: Tail, count: int, *, since: int = 0) -
 
 
 async def all_facts(database: Database) -> list[Fact]:
+    """Also those that a transaction of another test on this server still holds back."""
     async with database.session() as db:
-        return await events.since(db, events.START, limit=100_000)
+        while True:
+            facts = await events.since(db, events.START, limit=100_000)
+            if not await events.unsettled(db, facts[-1].place if facts else events.START):
+                return facts
+            await asyncio.sleep(0.02)
 
 
 async def holds_all(database: Database, ably: process.Ably, *, within: float = 30) -> None:
@@ -157,6 +169,7 @@ async def test_facts_from_before_the_first_start_are_not_news(
     database: Database, tail: Tail, ably: process.Ably
 ) -> None:
     await write(database, tail, 3)
+    assert len(await all_facts(database)) == 3
     async with forwarding(database, tail, ably):
         await write(database, tail, 3, since=3)
         await until(lambda: len(ably.messages(ACTIVITY)) == 3)
@@ -203,8 +216,8 @@ async def test_whatever_happens_on_the_way_each_arrives_once_in_order(
 ) -> None:
     seconds = 0.1 if how == "slow" else 3600
     for channel in SHARED:
-        for skip in (0, 3, 1):
-            ably.fail(how, channel=channel, skip=skip, times=2, seconds=seconds)
+        for skip, times in ((0, 1), (3, 2)):
+            ably.fail(how, channel=channel, skip=skip, times=times, seconds=seconds)
     async with forwarding(database, tail, ably, pace=IMPATIENT):
         await write(database, tail, 15)
         await holds_all(database, ably)

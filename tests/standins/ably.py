@@ -186,6 +186,10 @@ class StandIn:
 
     def control(self, request: Request) -> Any:
         match request.method, request.path.removeprefix("/control/"):
+            case "POST", "forget":
+                self.journal.clear()
+                self.faults.clear()
+                self.key, self.capability = json.loads(request.body), CAPABILITY
             case "POST", "faults":
                 self.faults += json.loads(request.body)
             case "DELETE", "faults":

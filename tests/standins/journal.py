@@ -33,6 +33,10 @@ class Journal:
         self._keep(message)
         return str(message["serial"])
 
+    def clear(self) -> None:
+        os.ftruncate(self._file, 0)
+        self.messages, self.repeats, self._serials = [], 0, {}
+
     def _keep(self, message: dict[str, Any]) -> None:
         self.messages.append(message)
         self._serials[message["channel"], message["id"]] = message["serial"]

@@ -64,6 +64,12 @@ class Ably:
             self._process.wait()
             self._process = None
 
+    def forget(self) -> None:
+        """As new: holds nothing, fails never, knows its first key."""
+        if self._process is None:
+            self.start()
+        self.call("POST", "/control/forget", self._key)
+
     def fail(self, how: str, **more: Any) -> None:
         """`how` is one of StandIn.publish; `more` are channel, times, skip and seconds."""
         self.call("POST", "/control/faults", [{"how": how, **more}])

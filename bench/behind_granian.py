@@ -1,12 +1,15 @@
-"""Our application, all of it, behind uvicorn instead of granian: `python -m bench.behind_uvicorn`.
+"""Our application, all of it, behind granian instead of uvicorn: `python -m bench.behind_granian`.
 
 Only for the comparison of the two; everything else is as `pullse serve` has it.
 """
 
+import asyncio
 import os
+import signal
 
-import uvicorn
 import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
 
 from bench.servers import TOKEN, free_port
 from pullse import app, server, settings
@@ -22,21 +25,16 @@ async def main() -> None:
     tail = Tail(database)
     edge = app.build(database, tail, BearerToken(TOKEN))
     port = free_port()
-    config = uvicorn.Config(
-        edge,
-        port=port,
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        date_header=False,
+    granian = Server(
+        edge, port=port, interface=Interfaces.ASGINL, http=HTTPModes.http1, log_enabled=False
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, granian.stop)
     try:
         readers = server.readers(found, database, tail)
         async with background.running({"tail": tail.run, **readers}):
             print(f"http://127.0.0.1:{port}", flush=True)
-            await uvicorn.Server(config).serve()
+            await granian.serve()
             tail.close()
     finally:
         await database.close()

@@ -1,0 +1,171 @@
+"""The description of the API: valid OpenAPI 3.1, whole, and true."""
+
+import json
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+from schemathesis.specs.openapi import definitions
+
+from pullse import app
+from pullse.kit.guard import BearerToken
+from tests.api.calls import Body, change, delete, new_agent, new_ticket
+
+METHODS = ("get", "post", "patch", "delete")
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> Body:
+    answer = await client.get("/api/openapi.json")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()
+
+
+def operations(document: Body) -> list[tuple[str, str, Body]]:
+    return [
+        (method, path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def resolved(document: Body, value: Body) -> Body:
+    """What a reference points to, or the value itself."""
+    while "$ref" in value:
+        found: Any = document
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        value = found
+    return value
+
+
+def validator(document: Body, schema: Body) -> Any:
+    """Formats are checked, references followed."""
+    whole = {**schema, "components": document["components"]}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+async def test_it_is_valid_openapi(document: Body) -> None:
+    assert document["openapi"] == "3.1.0"
+    jsonschema_rs.validate(definitions.OPENAPI_31, document)
+
+
+async def test_every_schema_is_a_valid_one(document: Body) -> None:
+    for schema in document["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)
+        validator(document, schema)
+
+
+async def test_every_reference_leads_somewhere(document: Body) -> None:
+    text = json.dumps(document)
+    for part in text.split('"$ref": "')[1:]:
+        assert resolved(document, {"$ref": part.split('"')[0]})
+
+
+async def test_every_call_is_described_once(document: Body) -> None:
+    described = {f"{method.upper()} {path}" for method, path, _ in operations(document)}
+    assert described == {call.name for call in app.calls}
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    for method, path, operation in operations(document):
+        assert method in METHODS
+        assert operation["summary"]
+        assert operation["tags"][0] in [tag["name"] for tag in document["tags"]]
+        named = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+
+
+async def test_every_call_has_an_example_that_is_valid(document: Body) -> None:
+    for method, path, operation in operations(document):
+        if operation["tags"] == ["operations"]:
+            continue
+        contents = [("answer", each["content"]) for each in answers(document, operation)]
+        if "requestBody" in operation:
+            contents.append(("body", operation["requestBody"]["content"]))
+        for what, content in contents:
+            shown = content["application/json"]
+            assert "example" in shown, (method, path, what)
+            validator(document, shown["schema"]).validate(shown["example"])
+
+
+def answers(document: Body, operation: Body) -> list[Body]:
+    found = [resolved(document, each) for each in operation["responses"].values()]
+    return [each for each in found if "content" in each]
+
+
+async def test_every_call_tells_of_the_refusals_that_all_share(document: Body) -> None:
+    for method, path, operation in operations(document):
+        told = set(operation["responses"])
+        assert {"400", "403", "503"} <= told
+        assert ("404" in told) == ("{" in path)
+        assert ({"413", "415"} <= told) == ("requestBody" in operation)
+        assert ("422" in told) == (method == "post")
+        guarded = {each["name"] for each in operation["parameters"]}
+        assert ("412" in told) == ("If-Match" in guarded)
+        assert ("304" in told) == ("If-None-Match" in guarded)
+
+
+async def test_real_answers_fit_their_descriptions(
+    client: httpx.AsyncClient, document: Body
+) -> None:
+    ada = await new_agent(client)
+    ticket = await change(
+        client, await new_ticket(client), status="resolved", assigned_to=ada["id"]
+    )
+    trashed = await new_ticket(client)
+    await delete(client, trashed)
+    body = {"title": "Help", "description": "It broke."}
+    asked = [
+        ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
+        ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
+        ("POST", "/api/tickets", "/api/tickets", {"json": body}),
+        ("POST", "/api/tickets", "/api/tickets", {"json": {}}),
+        ("POST", "/api/tickets", "/api/tickets", {"content": "{}"}),
+        ("GET", "/api/tickets/{ticket}", f"/api/tickets/{ticket['id']}", {}),
+        ("GET", "/api/tickets/{ticket}", "/api/tickets/99", {}),
+        ("PATCH", "/api/tickets/{ticket}", f"/api/tickets/{ticket['number']}", {"json": body}),
+        (
+            "PATCH",
+            "/api/tickets/{ticket}",
+            f"/api/tickets/{ticket['id']}",
+            {"json": body, "headers": {"If-Match": '"1"'}},
+        ),
+        ("GET", "/api/tickets/{ticket}/events", f"/api/tickets/{ticket['id']}/events", {}),
+        ("GET", "/api/events", "/api/events", {}),
+        ("GET", "/api/events", "/api/events?after=77.1.1", {}),
+        ("GET", "/api/trash/tickets", "/api/trash/tickets", {}),
+        ("POST", "/api/tickets/{ticket}/restore", f"/api/tickets/{trashed['id']}/restore", {}),
+        ("DELETE", "/api/tickets/{ticket}", f"/api/tickets/{ticket['id']}", {}),
+        ("GET", "/api/agents", "/api/agents", {}),
+        ("POST", "/api/agents", "/api/agents", {"json": {"name": "A", "email": ada["email"]}}),
+        ("GET", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
+        ("PATCH", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {"json": {"name": "A"}}),
+        ("DELETE", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
+        ("GET", "/api/openapi.json", "/api/openapi.json", {}),
+        ("GET", "/health/live", "/health/live", {}),
+        ("GET", "/health/ready", "/health/ready", {}),
+    ]
+    assert {(method, path) for method, path, _, _ in asked} == {
+        (call.method, call.path) for call in app.calls if call.path != "/metrics"
+    }
+    for method, path, where, with_ in asked:
+        answer = await client.request(method, where, **with_)
+
+        responses = document["paths"][path][method.lower()]["responses"]
+        described = resolved(document, responses[str(answer.status_code)])
+        content = described["content"][answer.headers["content-type"]]
+        validator(document, content["schema"]).validate(answer.json())
+        assert {name.lower() for name in described["headers"]} <= set(answer.headers)
+
+
+async def test_a_server_with_a_token_says_so(client: httpx.AsyncClient, document: Body) -> None:
+    assert document["security"] == [{}]
+    guarded = json.loads(app.described(has_token=True))
+    assert guarded["security"] == [{"token": []}]
+    assert guarded["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    open_ones = [path for _, path, each in operations(guarded) if each.get("security") == [{}]]
+    assert set(open_ones) == BearerToken("x").open_paths
+    for _, path, operation in operations(guarded):
+        assert ("401" in operation["responses"]) == (path not in open_ones)
