@@ -1,4 +1,4 @@
-"""The documents are true: names are all there, links lead somewhere, and examples really answer so."""
+"""The documents are true: names are there, links lead somewhere, examples really answer so."""
 
 import asyncio
 import re
@@ -45,9 +45,7 @@ def test_a_command_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    missing = [
-        link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()
-    ]
+    missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert not missing
 
 
