@@ -88,7 +88,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     on_signals(stop.set)
     try:
         if settings.ably is not None:
-            await ably.begin(database)  # before the first change, so that it is forwarded too
+            await relay.begin(database, "ably")  # before the first change, so that it is forwarded too
         async with background.running({"tail": tail.run, **works}):
             serving = asyncio.create_task(server.serve())
             process.announce()

@@ -39,6 +39,7 @@ async def run(database: Database, tail: Tail, reactions: Reactions) -> None:
     """For ever, as soon as facts come. Without reactions there is nothing to do."""
     if not reactions:
         return
+    await begin(database, "relay")
     follower = await tail.follow(lambda fact: fact.name in reactions)
     while not follower.is_closed:
         try:
@@ -50,6 +51,22 @@ async def run(database: Database, tail: Tail, reactions: Reactions) -> None:
         if follower.is_cut:
             tail.leave(follower)
             follower = await tail.follow(lambda fact: fact.name in reactions)
+
+
+async def begin(database: Database, name: str) -> None:
+    """The first time ever, a reader starts at the feed's end: old history is not news."""
+    async with database.session() as db:
+        if not await db.value("SELECT EXISTS (SELECT FROM readers WHERE name = $1)", name):
+            end = (await events.end(db)).place
+            await db.run(
+                """
+                INSERT INTO readers (name, tx, id) VALUES ($1, $2, $3)
+                ON CONFLICT ON CONSTRAINT readers_named_once DO NOTHING
+                """,
+                name,
+                end.tx,
+                end.id,
+            )
 
 
 async def lock_reader(db: Db, name: str) -> Place:

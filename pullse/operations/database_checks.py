@@ -241,15 +241,15 @@ async def limits_of(db: Db) -> Limits:
     return await db.one(
         Limits,
         """
-        SELECT current_setting('max_connections')::int,
+        SELECT current_setting('max_connections')::int AS most,
                current_setting('superuser_reserved_connections')::int
-               + coalesce(current_setting('reserved_connections', true)::int, 0),
+               + coalesce(current_setting('reserved_connections', true)::int, 0) AS reserved,
                (SELECT count(*) FROM pg_stat_activity
                  WHERE backend_type = 'client backend' AND application_name <> 'pullse'
-                   AND pid <> pg_backend_pid())::int,
+                   AND pid <> pg_backend_pid())::int AS others,
                (SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'pullse'
-                   AND pid <> pg_backend_pid() AND query ILIKE 'LISTEN%')::int
+                   AND pid <> pg_backend_pid() AND query ILIKE 'LISTEN%')::int AS processes
         """,
     )
 
@@ -309,10 +309,10 @@ async def readers(db: Db, is_running: bool, *, has_ably: bool) -> list[Finding]:
         SELECT name, error,
                (SELECT count(*) FROM (SELECT FROM events
                                        WHERE (events.tx, events.id) > (readers.tx, readers.id)
-                                       LIMIT 10000) AS later)::int,
+                                       LIMIT 10000) AS later)::int AS facts,
                coalesce((SELECT extract(epoch FROM now() - at) FROM events
                           WHERE (events.tx, events.id) > (readers.tx, readers.id)
-                       ORDER BY tx, id LIMIT 1), 0)::float8
+                       ORDER BY tx, id LIMIT 1), 0)::float8 AS seconds
           FROM readers
       ORDER BY name
         """,

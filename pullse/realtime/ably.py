@@ -19,6 +19,7 @@ from pullse.errors import Unavailable
 from pullse.kit import events
 from pullse.kit.db import Database, Db, Struct
 from pullse.kit.events import Fact, Place
+from pullse.kit.relay import begin
 from pullse.kit.tail import Follower, Tail
 from pullse.realtime.outlet import PACE, Condition, Outlet, Pace, check, hush
 from pullse.realtime.projection import SHARED, shared
@@ -41,7 +42,7 @@ async def forward(database: Database, tail: Tail, settings: Ably, pace: Pace = P
     hush()
     while not tail.is_closed:
         try:
-            await begin(database)
+            await begin(database, "ably")
             async with database.own_session() as (db, connection):
                 await elected(db, pace)
                 await either(alive(db, connection, pace), lead(database, tail, settings, pace))
@@ -49,21 +50,6 @@ async def forward(database: Database, tail: Tail, settings: Ably, pace: Pace = P
             log.debug("The forwarder to Ably waits: %s", error)
         if not tail.is_closed:
             await asyncio.sleep(pace.election)
-
-
-async def begin(database: Database) -> None:
-    """The first time ever, start at the feed's end: old history is not news."""
-    async with database.session() as db:
-        if await db.maybe(Reader, "SELECT tx, id, error FROM readers WHERE name = 'ably'") is None:
-            end = (await events.end(db)).place
-            await db.run(
-                """
-                INSERT INTO readers (name, tx, id) VALUES ('ably', $1, $2)
-                ON CONFLICT ON CONSTRAINT readers_named_once DO NOTHING
-                """,
-                end.tx,
-                end.id,
-            )
 
 
 async def elected(db: Db, pace: Pace) -> None:

@@ -16,8 +16,10 @@ import pytest
 import trustme
 from ably.util.exceptions import AblyException
 
+from pullse import app
 from pullse.kit import events
 from pullse.kit.db import Database
+from pullse.kit.edge import Edge, Guard
 from pullse.kit.events import SYSTEM, Fact
 from pullse.kit.tail import Tail
 from pullse.realtime.ably import LOCK, begin, forward
@@ -351,6 +353,11 @@ async def test_a_lost_connection_is_lost_leadership(
 
 
 # -- a key that is refused --
+
+
+@pytest.fixture
+def edge(database: Database, tail: Tail, guard: Guard) -> Edge:
+    return app.build(database, tail, guard, readers=("relay", "ably"))
 
 
 async def test_a_wrong_key_is_told_once_and_tickets_go_on(
