@@ -88,7 +88,8 @@ async def serve(process: Process, bound: socket.socket) -> None:
     on_signals(stop.set)
     try:
         if settings.ably is not None:
-            await relay.begin(database, "ably")  # before the first change, so that it is forwarded too
+            # before the first change, so that it is forwarded too
+            await relay.begin(database, "ably")
         async with background.running({"tail": tail.run, **works}):
             serving = asyncio.create_task(server.serve())
             process.announce()

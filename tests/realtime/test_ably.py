@@ -21,8 +21,9 @@ from pullse.kit import events
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.events import SYSTEM, Fact
+from pullse.kit.relay import begin
 from pullse.kit.tail import Tail
-from pullse.realtime.ably import LOCK, begin, forward
+from pullse.realtime.ably import LOCK, forward
 from pullse.realtime.outlet import Pace, check, trouble_of
 from pullse.realtime.projection import ACTIVITY, SHARED, UPDATES, shared
 from pullse.settings import Ably
@@ -58,7 +59,7 @@ async def forwarding(
     database: Database, tail: Tail, ably: process.Ably, *, key: str = KEY, pace: Pace = QUICK
 ) -> AsyncIterator[None]:
     """One forwarder, stopped as a graceful stop does it."""
-    await begin(database)
+    await begin(database, "ably")
     task = asyncio.create_task(forward(database, tail, settings(ably, key), pace))
     try:
         yield
@@ -256,7 +257,7 @@ async def test_a_forwarder_that_is_stopped_goes_on_where_it_was(
 async def test_a_forwarder_that_dies_without_a_word_repeats_and_ably_drops_it(
     database: Database, tail: Tail, ably: process.Ably
 ) -> None:
-    await begin(database)
+    await begin(database, "ably")
     async with database.session() as db:
         start = await db.value("SELECT id FROM readers WHERE name = 'ably'")
     async with forwarding(database, tail, ably):
@@ -483,7 +484,7 @@ async def test_over_tls_the_key_itself_is_sent(
     authority.cert_pem.write_to_path(trusted)
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     with process.Ably(tmp_path, tls=both, trust=trusted) as ably:
-        await begin(database)
+        await begin(database, "ably")
         options = Ably(KEY, "127.0.0.1", ably.port, tls=True)
         task = asyncio.create_task(forward(database, tail, options, QUICK))
         await write(database, tail, 6)
