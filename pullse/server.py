@@ -87,9 +87,8 @@ async def serve(process: Process, bound: socket.socket) -> None:
     stop = asyncio.Event()
     on_signals(stop.set)
     try:
-        if settings.ably is not None:
-            # before the first change, so that it is forwarded too
-            await relay.begin(database, "ably")
+        for name in works.keys() & {"ably", "relay"}:
+            await relay.begin(database, name)  # before the first change, so that they get it too
         async with background.running({"tail": tail.run, **works}):
             serving = asyncio.create_task(server.serve())
             process.announce()
@@ -112,8 +111,9 @@ def readers(settings: Settings, database: Database, tail: Tail) -> dict[str, Cal
     """What reads facts and works through jobs; every process does, and leaders are elected."""
     found: dict[str, Callable[[], Any]] = {
         "jobs": lambda: jobs.work(database, app.jobs, app.schedule),
-        "relay": lambda: relay.run(database, tail, app.reactions),
     }
+    if app.reactions:
+        found["relay"] = lambda: relay.run(database, tail, app.reactions)
     if settings.ably is not None:
         options = settings.ably
         found["ably"] = lambda: ably.forward(database, tail, options)

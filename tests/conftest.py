@@ -32,7 +32,23 @@ from pullse.kit.postgres import start
 from pullse.kit.tail import Tail
 
 TEMPLATE = "template_pullse"
+SLOW = ("tests/operations/", "tests/kit/test_postgres.py", "tests/test_serving.py")
+"""Databases of every kind, backups between them, kill -9: a minute by themselves."""
+
 numbers = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="the slow ones too, as CI does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without paths and without --all, leave out what is slow."""
+    if config.getoption("--all") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    slow = [item for item in items if item.nodeid.startswith(SLOW)]
+    items[:] = [item for item in items if item not in set(slow)]
+    config.hook.pytest_deselected(items=slow)
 
 
 @pytest.fixture(scope="session")

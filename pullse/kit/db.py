@@ -268,6 +268,8 @@ def options(address: Address) -> dict[str, Any]:
     settings = {"timezone": "UTC", "application_name": "pullse"}
     if address.pooled:
         return {"server_settings": settings, "statement_cache_size": 0}
+    # Our statements are planned well without their values, and search asks for its own plans.
+    settings |= {"plan_cache_mode": "force_generic_plan"}
     settings |= {"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
     return {"server_settings": settings, "statement_cache_size": 200}
 

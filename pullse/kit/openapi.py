@@ -185,6 +185,7 @@ def query_parameters(shape: Any, schemas: dict[str, Any]) -> Iterable[dict[str, 
         if "description" in schema:
             parameter["description"] = schema.pop("description")
         if schema.get("type") == "array":
+            schema["items"] = {"anyOf": [schema["items"], {"const": ""}]}
             parameter |= {"style": "form", "explode": True}
         yield parameter
 

@@ -57,7 +57,7 @@ def body(raw: bytes, shape: type[Shape]) -> Shape:
 def query(raw: bytes, shape: type[Shape]) -> Shape:
     """
     `a=1&b=x,y&b=z` as a struct: fields that are lists take several values, by comma or by
-    repeating them; all others take one.
+    repeating them, or none (`b=` is as good as nothing); all others take one.
     """
     try:
         pairs = parse_qsl(
@@ -73,7 +73,7 @@ def query(raw: bytes, shape: type[Shape]) -> Shape:
         if "\0" in value or "\0" in name:
             problems[name.replace("\0", "")] = "NUL characters are not allowed."
         elif name in lists:
-            found.setdefault(name, []).extend(value.split(","))
+            found.setdefault(name, []).extend(part for part in value.split(",") if part)
         elif name in found:
             problems[name] = "Given more than once."
         else:

@@ -95,7 +95,7 @@ def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
         agents=len(agents),
         nobody=NOBODY in query.assigned_to,
         ranges=tuple(ranges),
-        has_words=query.q is not None,
+        has_words=bool(query.q),
         has_cursor=place is not None,
         at_most=51 if query.limit <= 50 else 201,
     )
@@ -106,7 +106,7 @@ def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
         values += urgencies
     values += agents
     values += ranges.values()
-    if query.q is not None:
+    if query.q:
         values.append(NEGATIONS.sub("-", query.q))
     if place is not None:
         values += place if by_priority(query.sort) else place[1:]

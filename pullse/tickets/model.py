@@ -114,7 +114,6 @@ class TicketQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                min_length=1,
                 max_length=300,
                 description="Words in title or description, as in a web search: all of them, "
                 '"a phrase", one OR another, -without.',

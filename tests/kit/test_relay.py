@@ -107,6 +107,7 @@ async def test_facts_become_jobs_as_they_come(
     database: Database, tail: Tail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "NET", 60.0)
+    await relay.begin(database, "relay")
     running = asyncio.create_task(relay.run(database, tail, REACTIONS))
     for turn in range(1, 6):
         await tell(database, "ticket.changed", "ticket.deleted")
@@ -120,6 +121,7 @@ async def test_a_relay_that_was_cut_goes_on(
 ) -> None:
     monkeypatch.setattr(tails, "FACTS_QUEUED", 0)
     monkeypatch.setattr(relay, "NET", 60.0)
+    await relay.begin(database, "relay")
     running = asyncio.create_task(relay.run(database, tail, REACTIONS))
     for turn in range(1, 4):
         await tell(database, "ticket.deleted")

@@ -174,11 +174,8 @@ async def test_a_moment_is_taken_with_any_offset(client: httpx.AsyncClient) -> N
     ("query", "named"),
     [
         ("status=opened", "status"),
-        ("status=open,,closed", "status"),
-        ("status=", "status"),
         ("priority=1", "priority"),
         ("assigned_to=Ada", "assigned_to"),
-        ("assigned_to=", "assigned_to"),
         ("assigned_to=" + ",".join(["none"] * 11), "assigned_to"),
         ("created_after=yesterday", "created_after"),
         ("created_after=2026-11-22", "created_after"),
@@ -198,7 +195,6 @@ async def test_a_moment_is_taken_with_any_offset(client: httpx.AsyncClient) -> N
         ("limit=1&limit=2", "limit"),
         ("sort=created&sort=created", "sort"),
         ("q=a&q=b", "q"),
-        ("q=", "q"),
         ("q=" + "a" * 301, "q"),
         ("q=a%00b", "q"),
         ("page=2", "page"),
@@ -236,3 +232,9 @@ async def test_a_page_has_fifty_unless_told_otherwise(client: httpx.AsyncClient)
 
     assert len(found["records"]) == 50
     assert found["next_cursor"]
+
+
+async def test_a_filter_without_a_value_filters_nothing(client: httpx.AsyncClient) -> None:
+    await new_ticket(client, "One", status="closed")
+    answer = await client.get("/api/tickets?status=&priority=&assigned_to=&q=")
+    assert [each["title"] for each in answer.json()["data"]["records"]] == ["One"]

@@ -89,8 +89,6 @@ def major(data: Path) -> int | None:
 def create(cluster: Cluster) -> None:
     """Make the database, whole or not at all: beside its place, then moved there."""
     home = cluster.data.parent
-    for leftover in home.glob(f"{cluster.data.name}.part-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=f"{cluster.data.name}.part-", dir=home))
     try:
         cluster.account.give(half)
@@ -100,6 +98,12 @@ def create(cluster: Cluster) -> None:
         shutil.rmtree(half, ignore_errors=True)
         raise
     _sync(home)
+
+
+def sweep(cluster: Cluster) -> None:
+    """Drop what first starts left that were killed; their initdb may have gone on for a while."""
+    for leftover in cluster.data.parent.glob(f"{cluster.data.name}.part-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def configure(cluster: Cluster) -> None:

@@ -234,6 +234,7 @@ def _start(home: Path, options: Mapping[str, str], prefer: Preference) -> Postgr
         served = Cluster(
             home / FOLDER, folders.socket(home, account), chosen, account, dict(options)
         )
+        cluster.sweep(served)
         if cluster.major(served.data) is None:
             cluster.create(served)
         cluster.configure(served)
