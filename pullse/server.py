@@ -6,6 +6,7 @@ The socket is bound here, exclusively, and shared by all workers.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -86,6 +87,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
+    spare_the_collector()
     try:
         for name in works.keys() & {"ably", "relay"}:
             await relay.begin(database, name)  # before the first change, so that they get it too
@@ -105,6 +107,13 @@ async def serve(process: Process, bound: socket.socket) -> None:
                 await asyncio.wait_for(serving, 5)
     finally:
         await database.close()
+
+
+def spare_the_collector() -> None:
+    """What is there now stays: full collections need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def readers(settings: Settings, database: Database, tail: Tail) -> dict[str, Callable[[], Any]]:
