@@ -16,7 +16,7 @@ from pullse.kit import postgres
 TIMES = "\N{MULTIPLICATION SIGN}"
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-PACKAGES = ("granian", "litestar", "msgspec", "asyncpg", "uvloop", "uvicorn", "fastapi",
+PACKAGES = ("granian", "msgspec", "asyncpg", "uvloop", "uvicorn", "fastapi",
             "sqlalchemy", "pydantic")  # fmt: skip
 
 

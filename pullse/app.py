@@ -1,11 +1,8 @@
 """The composition root: the one module that knows every slice and adds up what each offers."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
-from litestar import Litestar
-from litestar.exceptions import HTTPException
 
 from pullse import __version__
 from pullse.agents import api as agents
@@ -17,7 +14,7 @@ from pullse.kit.metrics import Metrics
 from pullse.kit.openapi import describe
 from pullse.kit.relay import Reactions
 from pullse.kit.tail import Tail
-from pullse.kit.web import Answer, Call, Request, Services, handlers, on_bug, on_http_error
+from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health
 from pullse.realtime import feed
 from pullse.tickets import api as tickets
@@ -54,10 +51,6 @@ schedule: list[Every] = [*idempotency.schedule, *ticket_jobs.schedule]
 reactions: Reactions = {}
 
 
-# Any: the framework wants its own responses here; an Answer has all that it asks of one.
-ON_ERROR: Any = {HTTPException: on_http_error, Exception: on_bug}
-
-
 def described(*, has_token: bool) -> bytes:
     return msgspec.json.encode(describe(calls, version=__version__, has_token=has_token))
 
@@ -66,11 +59,4 @@ def build(
     database: Database, tail: Tail, guard: Guard, *, readers: Sequence[str] = ("relay",)
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
-    app = Litestar(
-        handlers(calls),
-        request_class=Request,
-        openapi_config=None,
-        logging_config=None,
-        exception_handlers=ON_ERROR,
-    )
-    return Edge(app, Services(database, tail, readers), guard, Metrics())
+    return Edge(Router(calls), Services(database, tail, readers), guard, Metrics())

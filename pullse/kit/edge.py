@@ -13,12 +13,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from litestar.types import ASGIApp, Receive, Send
-
 from pullse.errors import Refusal
 from pullse.kit.events import Actor
 from pullse.kit.metrics import Metrics
-from pullse.kit.web import METHODS, OTHER, Answer, Services, no
+from pullse.kit.web import Answer, Application, Receive, Send, Services, no
 
 BODY_AT_MOST = 1 << 20
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -49,7 +47,7 @@ class TooLarge(BaseException):
 
 @dataclass
 class Edge:
-    app: ASGIApp
+    app: Application
     services: Services
     guard: Guard
     metrics: Metrics
@@ -89,8 +87,6 @@ class Edge:
                 return
             if is_head:
                 scope = {**scope, "method": "GET", "is_head": True}
-            elif scope["method"] not in METHODS:
-                scope = {**scope, "method": OTHER}
             if b"content-length" not in headers and scope["method"] != "GET":
                 receive = bounded(receive)
             await self.app(scope, receive, send_with_headers)

@@ -7,15 +7,12 @@ envelope `{status, message, data}`; a refusal anywhere below becomes one here an
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import litestar
 import msgspec
-from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Method, Receive, Scope, Send
 
 from pullse.errors import (
     Conflict,
@@ -36,6 +33,12 @@ from pullse.kit.tail import Tail
 log = logging.getLogger(__name__)
 
 Input = TypeVar("Input")
+
+# What ASGI hands over: plain dictionaries, and functions that give and take them.
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STATUS: dict[type[Refusal], int] = {
     Invalid: 400,
@@ -64,10 +67,6 @@ class Answer:
         self.body = body
         self.headers = headers
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> "Answer":
-        """The framework asks this of what its exception handlers return."""
-        return self
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
@@ -83,14 +82,23 @@ class Services:
     """Names of the readers of facts that are at work; those of others may have stopped for good."""
 
 
-class Request(litestar.Request[Any, Any, Any]):
-    """One request, with what the edge found out about it."""
+class Request:
+    """One request, with what the edge and the router found out about it."""
 
-    _raw: bytes | None = None
+    __slots__ = ("_raw", "called", "path_params", "receive", "scope")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, called: "Call", path_params: dict[str, str]
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.called = called
+        self.path_params = path_params
+        self._raw: bytes | None = None
 
     @property
     def services(self) -> Services:
-        return self.scope["services"]  # type: ignore[typeddict-item, no-any-return]
+        return self.scope["services"]  # type: ignore[no-any-return]
 
     @property
     def database(self) -> Database:
@@ -98,11 +106,7 @@ class Request(litestar.Request[Any, Any, Any]):
 
     @property
     def actor(self) -> Actor:
-        return self.scope["actor"]  # type: ignore[typeddict-item, no-any-return]
-
-    @property
-    def called(self) -> "Call":
-        return self.scope["call"]  # type: ignore[typeddict-item, no-any-return]
+        return self.scope["actor"]  # type: ignore[no-any-return]
 
     def header(self, name: bytes) -> str | None:
         """The last value of a header, by its lower-case name."""
@@ -165,39 +169,58 @@ class Call:
         return f"{self.method} {self.path}"
 
 
-METHODS: list[Method] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-OTHER = "PUT"
-"""What no call uses: the edge hands on methods that nobody knows as this one."""
+class Router:
+    """Finds the call for a path and a method, runs it, and answers whatever comes of it."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._fixed: dict[str, dict[str, Call]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Call]]] = []
+        for path in dict.fromkeys(call.path for call in calls):
+            by_method = {call.method: call for call in calls if call.path == path}
+            if "{" in path:
+                pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)
+                self._patterns.append((re.compile(pattern), by_method))
+            else:
+                self._fixed[path] = by_method
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except Refusal as error:
+            answer = refused(error)
+        except Exception as error:
+            answer = on_bug(scope, error)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Any:
+        by_method, path_params = self._find(scope["path"])
+        if by_method is None:
+            return no(404, "There is nothing at this address.", "not_found")
+        call = by_method.get(scope["method"])
+        if call is None:
+            return other_method(scope["method"], by_method)
+        scope["call"] = call
+        if call.query is None and scope["query_string"]:
+            reading.query(scope["query_string"], reading.Nothing)
+        return await call.run(Request(scope, receive, call, path_params))
+
+    def _find(self, path: str) -> tuple[dict[str, Call] | None, dict[str, str]]:
+        """A slash at the end makes no difference."""
+        if path.endswith("/"):
+            path = path[:-1]
+        found = self._fixed.get(path)
+        if found is not None:
+            return found, {}
+        for pattern, by_method in self._patterns:
+            match = pattern.fullmatch(path)
+            if match:
+                return by_method, match.groupdict()
+        return None, {}
 
 
-def handlers(calls: Sequence[Call]) -> list[HTTPRouteHandler]:
-    """The framework's handlers: one a path, which takes every method or says which it takes."""
-    paths: dict[str, dict[str, Call]] = {}
-    for call in calls:
-        paths.setdefault(call.path, {})[call.method] = call
-    return [handler(path, by_method) for path, by_method in paths.items()]
-
-
-def handler(path: str, by_method: dict[str, Call]) -> HTTPRouteHandler:
+def other_method(method: str, by_method: dict[str, Call]) -> Answer:
     methods = [*by_method, *(["HEAD"] if "GET" in by_method else []), "OPTIONS"]
     allow = (b"allow", ", ".join(methods).encode())
-
-    async def handle(request: Request) -> Answer:
-        call = by_method.get(request.scope["method"])
-        if call is None:
-            return other_method(request.scope["method"], allow)
-        request.scope["call"] = call  # type: ignore[typeddict-unknown-key]
-        try:
-            if call.query is None and request.scope["query_string"]:
-                reading.query(request.scope["query_string"], reading.Nothing)
-            return await call.run(request)  # type: ignore[no-any-return]
-        except Refusal as error:
-            return refused(error)
-
-    return litestar.route(path.replace("}", ":str}"), http_method=METHODS, status_code=200)(handle)
-
-
-def other_method(method: str, allow: tuple[bytes, bytes]) -> Answer:
     if method == "OPTIONS":
         return Answer(204, b"", [allow])
     message = "This address does not take this method."
@@ -255,23 +278,13 @@ def no(
     return Answer(status, body, [JSON, (b"content-length", b"%d" % len(body)), *(headers or ())])
 
 
-def on_http_error(request: litestar.Request[Any, Any, Any], error: HTTPException) -> Answer:
-    """What the framework itself refuses: unknown paths."""
-    if error.status_code == 404:
-        return no(404, "There is nothing at this address.", "not_found")
-    if error.status_code == 400:
-        return no(400, "The request is malformed.", "malformed")
-    return on_bug(request, error)
-
-
-def on_bug(request: litestar.Request[Any, Any, Any], error: Exception) -> Answer:
+def on_bug(scope: Scope, error: Exception) -> Answer:
     """Logged once, with the request's id; nothing of it goes out."""
-    actor = request.scope.get("actor")
     log.error(
         "%s %s failed",
-        request.scope["method"],
-        request.scope["path"],
+        scope["method"],
+        scope["path"],
         exc_info=error,
-        extra={"request_id": actor.request_id if isinstance(actor, Actor) else None},
+        extra={"request_id": scope["actor"].request_id},
     )
     return no(500, "Something went wrong on our side; it has been logged.", "internal")

@@ -58,7 +58,7 @@ def not_ready(why: str) -> Answer:
 
 
 async def metrics(request: Request) -> Answer:
-    edge: Edge = request.scope["edge"]  # type: ignore[typeddict-item]
+    edge: Edge = request.scope["edge"]
     values = edge.metrics
     try:
         async with request.database.session() as db:

@@ -12,14 +12,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar.types import Receive, Scope, Send
 from msgspec import Meta
 
 from pullse.errors import Gone, Invalid, Unavailable
 from pullse.kit import events
 from pullse.kit.events import Fact, Place
 from pullse.kit.tail import Follower
-from pullse.kit.web import Answer, Call, Request, encoded, ok
+from pullse.kit.web import Answer, Call, Receive, Request, Scope, Send, encoded, ok
 from pullse.tickets.actions import no_ticket
 from pullse.tickets.api import id_in_path
 from pullse.tickets.queries import get_many
