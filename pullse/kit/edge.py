@@ -42,7 +42,7 @@ class Guard(Protocol):
 
 
 class TooLarge(BaseException):
-    """The body went past the limit. No Exception: of those the framework makes a 500."""
+    """The body went past the limit. No Exception: of those the router makes a 500."""
 
 
 @dataclass
