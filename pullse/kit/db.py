@@ -200,6 +200,7 @@ class Database:
             raise away(error) from error
         finally:
             connection.terminate()
+            await asyncio.sleep(0)  # the loop closes the socket in its next turn
 
     async def close(self) -> None:
         try:

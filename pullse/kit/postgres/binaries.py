@@ -10,7 +10,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,11 +102,17 @@ def _numbers(binaries: Binaries) -> list[int]:
 
 def _version(folder: Path) -> str | None:
     """None where programs are missing, don't run, or are too old."""
-    if not all((folder / program).is_file() for program in PROGRAMS):
+    said = version_of(folder, "postgres", PROGRAMS)
+    return said if said and int(re.findall(r"\d+", said)[0]) >= OLDEST else None
+
+
+def version_of(folder: Path, program: str, needed: Sequence[str]) -> str | None:
+    """What `program` says its version is; None where it doesn't run or one of `needed` misses."""
+    if not all((folder / name).is_file() for name in needed):
         return None
     try:
         answer = subprocess.run(
-            [folder / "postgres", "--version"],
+            [folder / program, "--version"],
             capture_output=True,
             env=ENVIRONMENT,
             text=True,
@@ -115,8 +121,8 @@ def _version(folder: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    said = re.search(r"\(PostgreSQL\) ((\d+)\S*)", answer.stdout)
-    return said[1] if said and int(said[2]) >= OLDEST else None
+    said = re.search(r"\(PostgreSQL\) (\d+\S*)", answer.stdout)
+    return said[1] if said else None
 
 
 def _run(folder: Path, account: Account) -> bool:
