@@ -1,11 +1,18 @@
 """The composition root: the one module that knows every slice and adds up what each offers."""
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
 
 from pullse import __version__
 from pullse.agents import api as agents
+from pullse.gateway import api as gateway
+from pullse.gateway import jobs as gateway_jobs
+from pullse.gateway.auth import Keyring
+from pullse.gateway.keys import DevKey, Secret, WrongSecret, claim
+from pullse.gateway.opening import Realtime, opened
+from pullse.gateway.sandbox import Sandbox
 from pullse.kit import idempotency
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
@@ -17,6 +24,7 @@ from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health
 from pullse.realtime import feed
+from pullse.settings import Settings
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
@@ -29,11 +37,16 @@ async def openapi(request: Request) -> Answer:
     return Answer(200, body, headers)
 
 
+log = logging.getLogger(__name__)
+
+OFF = Realtime()
+
 calls: list[Call] = [
     *tickets.calls,
     *agents.calls,
     *departures.calls,
     *feed.calls,
+    *gateway.calls,
     *health.calls,
     Call(
         "GET",
@@ -46,8 +59,9 @@ calls: list[Call] = [
     ),
 ]
 
-jobs: dict[str, Job[...]] = {each.name: each for each in [*idempotency.jobs, *ticket_jobs.jobs]}
-schedule: list[Every] = [*idempotency.schedule, *ticket_jobs.schedule]
+slices = (idempotency, ticket_jobs, gateway_jobs)
+jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
+schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}
 
 
@@ -56,7 +70,34 @@ def described(*, has_token: bool) -> bytes:
 
 
 def build(
-    database: Database, tail: Tail, guard: Guard, *, readers: Sequence[str] = ("relay",)
+    database: Database,
+    tail: Tail,
+    guard: Guard,
+    *,
+    readers: Sequence[str] = ("relay",),
+    realtime: Realtime = OFF,
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
-    return Edge(Router(calls), Services(database, tail, readers), guard, Metrics())
+    services = Services(database, tail, readers, realtime)
+    return Edge(Router(calls), services, guard, Metrics(), realtime.annex)
+
+
+async def open_realtime(
+    database: Database,
+    tail: Tail,
+    settings: Settings,
+    dev_key: DevKey | None,
+    *,
+    has_sandbox: bool = False,
+) -> Realtime:
+    """Ably if there is a key for it, else the built-in gateway."""
+    if settings.ably is not None:
+        return Realtime(ably=settings.ably)
+    secret = Secret.of(settings)
+    try:
+        async with database.session() as db:
+            await claim(db, secret)
+    except WrongSecret as error:
+        log.error("%s Until then the gateway lets nobody in by a key.", error)
+    keyring = Keyring(database, secret, dev_key=dev_key, is_sandbox=has_sandbox)
+    return await opened(database, tail, keyring, Sandbox(secret) if has_sandbox else None)

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -18,6 +19,9 @@ import uvloop
 
 from pullse import __version__, app, demo, server, settings
 from pullse.errors import Refusal
+from pullse.gateway import commands as key_commands
+from pullse.gateway.keys import DEV_KEY, DevKey
+from pullse.gateway.secret import Secret, WrongSecret
 from pullse.kit import events, jobs, logs, migrate
 from pullse.kit.db import Database, open_database
 from pullse.kit.edge import Guard
@@ -28,7 +32,10 @@ from pullse.server import PortTaken, Process
 from pullse.settings import Settings
 from pullse.store import Store, opened
 
-TROUBLE = (settings.Wrong, Unavailable, PortTaken, migrate.Broken, Refusal, backup.Failed)
+TROUBLE = (
+    *(settings.Wrong, Unavailable, PortTaken, migrate.Broken, Refusal, backup.Failed),
+    WrongSecret,
+)
 
 data_dir_option = click.option(
     "--data-dir",
@@ -71,9 +78,8 @@ def dev(host: str, port: int | None, data_dir: Path | None, with_demo: bool) -> 
     bound = server.bind(host, found.port if port is None else port)
     with bound, opened(found) as store:
         prepare(store, found, with_demo=with_demo)
-        server.run(
-            Process(found, store.url, LocalOwner(), lambda: say_start(bound, store, found)), bound
-        )
+        announce = lambda: say_start(bound, store, found, DEV_KEY)  # noqa: E731
+        server.run(Process(found, store.url, LocalOwner(), DEV_KEY, announce=announce), bound)
 
 
 @main.command()
@@ -91,12 +97,35 @@ def serve(
     bound = server.bind(host, found.port if port is None else port)
     with bound, opened(found) as store:
         prepare(store, found, with_demo=with_demo)
-        process = Process(found, store.url, guard, lambda: say_start(bound, store, found))
+        announce = lambda: say_start(bound, store, found)  # noqa: E731
+        process = Process(found, store.url, guard, announce=announce)
         if workers == 1:
             server.run(process, bound)
         else:
             process.announce()
-            server.keep_workers(workers, bound, {"PULLSE_WORKER_DATABASE_URL": store.url})
+            environment = {"PULLSE_WORKER_DATABASE_URL": store.url}
+            if found.data_dir is not None:
+                environment["PULLSE_DATA_DIR"] = str(found.data_dir)
+            server.keep_workers(workers, bound, environment)
+
+
+@main.command()
+@click.option("--sandbox", is_flag=True, help="Needed: there is no other use.")
+@port_option
+def gateway(sandbox: bool, port: int | None) -> None:
+    """Serve throw-away applications to the test suites of Ably's SDKs, on this machine alone."""
+    if not sandbox:
+        raise click.UsageError("The gateway is part of pullse dev and pullse serve; see --sandbox.")
+    with tempfile.TemporaryDirectory(prefix="pullse-sandbox-") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL may run as another user
+        found = read_settings(Path(folder))
+        found = dataclasses.replace(found, database_url=None, database_direct_url=None, ably=None)
+        bound = server.bind("127.0.0.1", found.port if port is None else port)
+        with bound, opened(found) as store:
+            prepare(store, found)
+            announce = lambda: say_start(bound, store, found)  # noqa: E731
+            process = Process(found, store.url, LocalOwner(), has_sandbox=True, announce=announce)
+            server.run(process, bound)
 
 
 @main.command(hidden=True)
@@ -117,7 +146,7 @@ def work(data_dir: Path | None) -> None:
     with opened(found, beside=True) as store:
         prepare(store, found)
         announce = lambda: click.echo(f"pullse {__version__} works on {store.shown}")  # noqa: E731
-        uvloop.run(server.work(Process(found, store.url, LocalOwner(), announce)))
+        uvloop.run(server.work(Process(found, store.url, LocalOwner(), announce=announce)))
 
 
 @main.command("migrate")
@@ -217,6 +246,50 @@ def jobs_command(retry: int | None, show_schedule: bool, data_dir: Path | None) 
             click.echo("No jobs wait.")
 
 
+@main.group("keys")
+def keys_group() -> None:
+    """Keys of the built-in gateway, for Ably's clients (docs/realtime.md)."""
+
+
+@keys_group.command("create")
+@click.option("--capability", default=key_commands.FULL, show_default=True, metavar="JSON")
+@click.option("--note", default="", help="What it is for; shown in the list.")
+@click.option("--revocable", is_flag=True, help="Its tokens can be revoked; they last an hour.")
+@data_dir_option
+def create_key(capability: str, note: str, revocable: bool, data_dir: Path | None) -> None:
+    """Make a key and print it, this once."""
+    with database_of(data_dir) as (database, run):
+        secret = Secret.of(read_settings(data_dir))
+        made = key_commands.create(database, secret, capability, note, is_revocable=revocable)
+        click.echo(run(made))
+
+
+@keys_group.command("list")
+@data_dir_option
+def list_keys(data_dir: Path | None) -> None:
+    """List all keys, without their secrets."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(key_commands.show(database)))
+
+
+@keys_group.command("revoke")
+@click.argument("name")
+@data_dir_option
+def revoke_key(name: str, data_dir: Path | None) -> None:
+    """Make a key and its tokens void, for good."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(key_commands.revoke(database, name)))
+
+
+@keys_group.command("reset")
+@click.confirmation_option(prompt="This revokes all keys. Go on?")
+@data_dir_option
+def reset_keys(data_dir: Path | None) -> None:
+    """Begin anew with another secret, when the first one is lost."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(key_commands.reset(database, Secret.of(read_settings(data_dir)))))
+
+
 @main.command()
 def openapi() -> None:
     """Print the OpenAPI description of the API."""
@@ -301,11 +374,13 @@ async def with_session(database: Database, query: Any) -> Any:
         return await query(db)
 
 
-def say_start(bound: Any, store: Store, found: Settings) -> None:
+def say_start(bound: Any, store: Store, found: Settings, dev_key: DevKey | None = None) -> None:
     host, port = bound.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     base = f"http://{shown}:{port}"
-    push = "Ably" if found.ably else "the feed at /api/events (no ABLY_API_KEY is set)"
+    push = "Ably" if found.ably else "the built-in gateway, for Ably's clients (docs/realtime.md)"
+    if dev_key is not None and not found.ably:
+        push += f"\n  its key    {dev_key.text} (of pullse dev alone)"
     click.echo(
         f"pullse {__version__} serves on {base}\n"
         f"  database   {store.shown}\n"

@@ -21,6 +21,9 @@ from typing import Any
 import uvloop
 
 from pullse import app
+from pullse.errors import Refusal
+from pullse.gateway import log as channel_log
+from pullse.gateway.keys import DevKey
 from pullse.kit import background, jobs, relay
 from pullse.kit.db import Database, open_database
 from pullse.kit.edge import Guard
@@ -48,6 +51,8 @@ class Process:
     settings: Settings
     database_url: str
     guard: Guard
+    dev_key: DevKey | None = None
+    has_sandbox: bool = False
     announce: Callable[[], None] = lambda: None
 
 
@@ -81,9 +86,12 @@ async def serve(process: Process, bound: socket.socket) -> None:
     database = await open_database(
         process.database_url, direct_url=settings.database_direct_url, size=settings.pool_size
     )
-    tail = Tail(database)
+    tail = Tail(database, channel_log)
     works = readers(settings, database, tail)
-    edge = app.build(database, tail, process.guard, readers=list(works))
+    realtime = await app.open_realtime(
+        database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
+    )
+    edge = app.build(database, tail, process.guard, readers=list(works), realtime=realtime)
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
@@ -91,7 +99,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     try:
         for name in works.keys() & {"ably", "relay"}:
             await relay.begin(database, name)  # before the first change, so that they get it too
-        async with background.running({"tail": tail.run, **works}):
+        async with background.running({"tail": tail.run, **works, **realtime.works}):
             serving = asyncio.create_task(server.serve())
             process.announce()
             stopping = asyncio.create_task(stop.wait())
@@ -100,11 +108,14 @@ async def serve(process: Process, bound: socket.socket) -> None:
             if serving.done():
                 serving.result()
             tail.close()
+            realtime.close()
             server.stop()
             if not await edge.idle(PATIENCE):
                 log.warning("%d requests did not finish in time", edge.under_way)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(serving, 5)
+            with contextlib.suppress(Refusal):
+                await realtime.stop()
     finally:
         await database.close()
 

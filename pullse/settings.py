@@ -40,6 +40,7 @@ class Settings:
     supabase_service_key: str | None = field(default=None, repr=False)
     port: int = 3000
     api_token: str | None = field(default=None, repr=False)
+    secret: str | None = field(default=None, repr=False)
     data_dir: Path | None = None
     postgres: Literal["embedded", "system"] | None = None
     pool_size: int = 10
@@ -63,8 +64,10 @@ NAMES = (
     "PULLSE_LOG_LEVEL",
     "PULLSE_POOL_SIZE",
     "PULLSE_POSTGRES",
+    "PULLSE_SECRET",
 )
 TOKEN_AT_LEAST = 20
+SECRET_AT_LEAST = 32
 
 
 def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = None) -> Settings:
@@ -94,7 +97,8 @@ class Reader:
             supabase_url=self._url("SUPABASE_URL"),
             supabase_service_key=self._given.get("SUPABASE_SERVICE_KEY"),
             port=self._number("PORT", 3000, least=0, most=65535),
-            api_token=self._token(),
+            api_token=self._hidden("PULLSE_API_TOKEN", TOKEN_AT_LEAST),
+            secret=self._hidden("PULLSE_SECRET", SECRET_AT_LEAST),
             data_dir=self._folder("PULLSE_DATA_DIR"),
             postgres=self._one_of("PULLSE_POSTGRES", ("embedded", "system")),  # type: ignore[arg-type]
             pool_size=self._number("PULLSE_POOL_SIZE", 10, least=2, most=500),
@@ -149,13 +153,13 @@ class Reader:
             self._wrong.append(f"{name}: write it as https://…")
         return value
 
-    def _token(self) -> str | None:
-        value = self._given.get("PULLSE_API_TOKEN")
+    def _hidden(self, name: str, at_least: int) -> str | None:
+        value = self._given.get(name)
         if value is not None and not (
-            len(value) >= TOKEN_AT_LEAST and value.isascii() and " " not in value
+            len(value) >= at_least and value.isascii() and " " not in value
         ):
             self._wrong.append(
-                f"PULLSE_API_TOKEN: at least {TOKEN_AT_LEAST} ASCII characters without spaces "
+                f"{name}: at least {at_least} ASCII characters without spaces "
                 '(python3 -c "import secrets; print(secrets.token_urlsafe(32))")'
             )
         return value

@@ -23,17 +23,23 @@ import httpx
 import pytest
 
 from pullse import app
-from pullse.kit import migrate
+from pullse.gateway import log
+from pullse.gateway.keys import DEV_KEY
+from pullse.gateway.opening import Realtime
+from pullse.kit import background, migrate
 from pullse.kit.db import Database, open_database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import LocalOwner
 from pullse.kit.http import SocketServer
 from pullse.kit.postgres import start
 from pullse.kit.tail import Tail
+from pullse.settings import Settings
 
 TEMPLATE = "template_pullse"
 SLOW = ("tests/operations/", "tests/kit/test_postgres.py", "tests/test_serving.py")
 """Databases of every kind, backups between them, kill -9: a minute by themselves."""
+
+SECRET = "the secret of an installation for tests"
 
 numbers = itertools.count()
 
@@ -150,10 +156,28 @@ class Clone:
             await connection.close()
 
 
-TABLES = ("events", "readers", "jobs", "schedules", "idempotency_keys", "tickets", "agents")
+TABLES = (
+    "events",
+    "readers",
+    "jobs",
+    "schedules",
+    "idempotency_keys",
+    "tickets",
+    "agents",
+    "realtime_keys",
+    "realtime_secret",
+    "realtime_nonces",
+    "realtime_revocations",
+    "channel_messages",
+    "channel_members",
+    "channel_occupancy",
+    "gateway_connections",
+    "gateway_processes",
+)
 EMPTY = (
     "".join(f"DELETE FROM {table};" for table in TABLES)
     + """
+    UPDATE channel_horizon SET tx = 0, id = 0;
     SELECT setval(format('%I', sequencename), 1, false) FROM pg_sequences
      WHERE schemaname = 'public';
 """
@@ -182,7 +206,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def tail(database: Database) -> AsyncIterator[Tail]:
     """The end of the feed, running."""
-    tail = Tail(database)
+    tail = Tail(database, log)
     task = asyncio.create_task(tail.run())
     yield tail
     tail.close()
@@ -198,9 +222,18 @@ def guard() -> Guard:
 
 
 @pytest.fixture
-def edge(database: Database, tail: Tail, guard: Guard) -> Edge:
+async def realtime(database: Database, tail: Tail) -> AsyncIterator[Realtime]:
+    """The built-in gateway, running."""
+    realtime = await app.open_realtime(database, tail, Settings(secret=SECRET), DEV_KEY)
+    async with background.running(realtime.works):
+        yield realtime
+        realtime.close()
+
+
+@pytest.fixture
+def edge(database: Database, tail: Tail, guard: Guard, realtime: Realtime) -> Edge:
     """The whole application."""
-    return app.build(database, tail, guard)
+    return app.build(database, tail, guard, realtime=realtime)
 
 
 @pytest.fixture

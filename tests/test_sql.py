@@ -18,6 +18,7 @@ from uuid import UUID
 
 import msgspec
 
+from pullse.gateway import log
 from pullse.kit.db import Database
 from pullse.tickets import listing, queries
 from pullse.tickets.listing import Shape
@@ -39,6 +40,7 @@ KINDS: dict[Any, set[str]] = {
 PASSED_ON = {
     ("pullse.tickets.queries", "sql"),  # one of the constants, which are prepared by themselves
     ("pullse.tickets.listing", "statement(shape)"),  # all shapes are below
+    ("pullse.gateway.log", "statement"),  # all kinds and orders are below
     ("pullse.operations.holdings", """f'SELECT EXISTS (SELECT FROM {SCHEMA}."{table}")'"""),
 }
 
@@ -150,6 +152,15 @@ async def test_every_constant_is_a_statement(database: Database) -> None:
     async with database.pool.acquire() as connection:
         for sql in constants().values():
             assert (await connection.prepare(sql)).get_attributes()
+
+
+async def test_every_part_of_a_channel_is_read_into_its_row(database: Database) -> None:
+    async with database.pool.acquire() as connection:
+        for (kind, _), sql in log.STATEMENTS.items():
+            prepared = await connection.prepare(sql)
+            assert len(prepared.get_parameters()) == 8
+            row = log.Fact if kind in log.OF_FACTS else log.Entry
+            assert list(misfits(kind, prepared.get_attributes(), row)) == []
 
 
 async def test_what_batches_read_by_position_is_where_they_look(database: Database) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from pullse.errors import Refusal
 from pullse.kit.events import Actor
 from pullse.kit.metrics import Metrics
 from pullse.kit.web import Answer, Application, Receive, Send, Services, no
+from pullse.kit.websockets import Refused, Session, Socket, Upgrade
 
 BODY_AT_MOST = 1 << 20
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -37,6 +39,9 @@ class Guard(Protocol):
     def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
         """The id of the actor who asks. Raises `NotLetIn`."""
 
+    def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        """For what has a door of its own: may these headers even try? Raises `NotLetIn`."""
+
     def allows_origin(self, origin: bytes) -> bool:
         """May pages of this origin read our answers?"""
 
@@ -45,13 +50,35 @@ class TooLarge(BaseException):
     """The body went past the limit. No Exception: of those the router makes a 500."""
 
 
+@dataclass(frozen=True)
+class Annex:
+    """An application beside the calls, with its own door, answers and headers."""
+
+    app: Application
+    segments: Set[str]
+    """First segments of the paths that are its own."""
+    body_at_most: int
+    accept: Callable[[Upgrade, Socket], Session]
+
+
 @dataclass
 class Edge:
     app: Application
     services: Services
     guard: Guard
     metrics: Metrics
+    annex: Annex | None = None
     under_way: int = 0
+
+    def accept(self, upgrade: Upgrade, socket: Socket) -> Session:
+        """For `kit.websockets`: a connection to the annex."""
+        if self.annex is None:
+            raise Refused(404, "There is no WebSocket at this address.")
+        try:
+            self.guard.screen(upgrade.headers)
+        except NotLetIn as error:
+            raise Refused(error.status, str(error)) from error
+        return self.annex.accept(upgrade, socket)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,8 +91,12 @@ class Edge:
         if not REQUEST_ID.fullmatch(request_id):
             request_id = os.urandom(12).hex().encode()
         origin = headers.get(b"origin")
+        annex = self.annex
+        if annex is not None and scope["path"][1:].partition("/")[0] not in annex.segments:
+            annex = None
+        most = BODY_AT_MOST if annex is None else annex.body_at_most
         extra = [(b"x-request-id", request_id), NOSNIFF, NO_CACHE]
-        if origin is not None and self.guard.allows_origin(origin):
+        if annex is None and origin is not None and self.guard.allows_origin(origin):
             extra += cors(origin)
         is_head = scope["method"] == "HEAD"
         status = 0
@@ -81,15 +112,19 @@ class Edge:
 
         self.under_way += 1
         try:
-            early = self._early(scope, headers, request_id)
+            early = self._early(scope, headers, request_id, annex)
+            length = headers.get(b"content-length")
+            if length is not None and (not length.isdigit() or int(length) > most):
+                early = early or too_large()
             if early is not None:
                 await early(scope, receive, send_with_headers)
                 return
             if is_head:
                 scope = {**scope, "method": "GET", "is_head": True}
-            if b"content-length" not in headers and scope["method"] != "GET":
-                receive = bounded(receive)
-            await self.app(scope, receive, send_with_headers)
+            if length is None and scope["method"] != "GET":
+                receive = bounded(receive, most)
+            app = self.app if annex is None else annex.app
+            await app(scope, receive, send_with_headers)
         except TooLarge:
             if not status:
                 await too_large()(scope, receive, send_with_headers)
@@ -97,20 +132,24 @@ class Edge:
             self.under_way -= 1
             self.metrics.count(scope, status, time.perf_counter() - started)
 
-    def _early(self, scope: Any, headers: dict[bytes, bytes], request_id: bytes) -> Answer | None:
+    def _early(
+        self, scope: Any, headers: dict[bytes, bytes], request_id: bytes, annex: Annex | None
+    ) -> Answer | None:
         """The answer to what never reaches a handler."""
+        actor = "anonymous"
         try:
-            actor = self.guard.admit(scope, headers)
+            if annex is None:
+                actor = self.guard.admit(scope, headers)
+            else:
+                self.guard.screen(scope["headers"])
         except NotLetIn as error:
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
             return no(error.status, str(error), error.code, headers=challenge)
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+        is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
+        if is_preflight and annex is None:
             origin = headers.get(b"origin")
             if origin is not None and self.guard.allows_origin(origin):
                 return preflight()
-        length = headers.get(b"content-length")
-        if length is not None and (not length.isdigit() or int(length) > BODY_AT_MOST):
-            return too_large()
         scope["actor"] = Actor(actor, request_id.decode())
         scope["services"] = self.services
         return None
@@ -123,7 +162,7 @@ class Edge:
         return not self.under_way
 
 
-def bounded(receive: Receive) -> Receive:
+def bounded(receive: Receive, most: int) -> Receive:
     """Count what comes in when nobody said how much it will be."""
     total = 0
 
@@ -131,7 +170,7 @@ def bounded(receive: Receive) -> Receive:
         nonlocal total
         message: Any = await receive()
         total += len(message.get("body", b""))
-        if total > BODY_AT_MOST:
+        if total > most:
             raise TooLarge
         return message
 
@@ -139,9 +178,7 @@ def bounded(receive: Receive) -> Receive:
 
 
 def too_large() -> Answer:
-    return no(
-        413, "The body is larger than 1 MiB.", "too_large", headers=[(b"connection", b"close")]
-    )
+    return no(413, "The body is too large.", "too_large", headers=[(b"connection", b"close")])
 
 
 def cors(origin: bytes) -> list[tuple[bytes, bytes]]:

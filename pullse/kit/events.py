@@ -268,13 +268,14 @@ async def mend_after_move(db: Db) -> bool:
     """
     Keep `tx` rising when the data has come to another cluster; say whether it had.
 
-    A cluster counts its transactions itself. Where the newest fact is not below the
-    counter, it was written in another cluster: raise the offset and begin a new epoch.
+    A cluster counts its transactions itself. Where the newest fact (or message on a channel,
+    which counts alike) is not below the counter, it was written in another cluster: raise
+    the offset and begin a new epoch.
     """
     if await moved(db) is None:
         return False
     # Of processes that start together one mends, and nobody writes under the old offset.
-    await db.run("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE")
+    await db.run("LOCK TABLE events, channel_messages IN SHARE ROW EXCLUSIVE MODE")
     found = await moved(db)
     if found is None:
         return False
@@ -283,13 +284,17 @@ async def mend_after_move(db: Db) -> bool:
 
 
 async def moved(db: Db) -> Position | None:
-    """The newest fact, if this cluster can't have written it."""
+    """The newest of both, if this cluster can't have written it."""
     return await db.maybe(
         Position,
         """
         SELECT feed_epoch() AS epoch, tx, id
-          FROM (SELECT tx, id FROM events ORDER BY tx DESC, id DESC LIMIT 1) AS newest
+          FROM ((SELECT tx, id FROM events ORDER BY tx DESC, id DESC LIMIT 1)
+                UNION ALL
+                (SELECT tx, id FROM channel_messages ORDER BY tx DESC, id DESC LIMIT 1)) AS newest
          WHERE tx >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + feed_offset()
+      ORDER BY tx DESC
+         LIMIT 1
         """,
     )
 

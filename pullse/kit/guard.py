@@ -8,7 +8,7 @@ browser request, anything that a proxy has forwarded. `BearerToken` is for `pull
 
 import hmac
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,12 @@ class LocalOwner:
     """The one person at this machine."""
 
     def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        self.screen(scope["headers"])
+        return "owner"
+
+    def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        headers = dict(given)
+        hosts = [value for name, value in given if name == b"host"]
         if len(hosts) != 1 or not LOOPBACK_HOST.fullmatch(hosts[0]):
             raise NotLetIn(
                 403,
@@ -59,7 +64,6 @@ class LocalOwner:
         is_blind = origin is None and site not in (b"none", b"same-origin")
         if is_foreign or is_blind:
             raise NotLetIn(403, "Pages of other sites may not call pullse dev.", "cross_site")
-        return "owner"
 
     def allows_origin(self, origin: bytes) -> bool:
         return LOOPBACK_ORIGIN.fullmatch(origin) is not None
@@ -81,6 +85,9 @@ class BearerToken:
         raise NotLetIn(
             401, "Send the API token: Authorization: Bearer <PULLSE_API_TOKEN>.", "unauthorized"
         )
+
+    def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        """Whoever has credentials of the gateway may come from anywhere."""
 
     def allows_origin(self, origin: bytes) -> bool:
         return False

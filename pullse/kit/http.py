@@ -1,6 +1,8 @@
 """
 The HTTP server: uvicorn on httptools and uvloop, on a socket that is bound already.
 
+A request for a WebSocket is handed over to `kit/websockets.py`, if the application takes them.
+
 What uvicorn leaves open is closed here: a head that never ends or a body that stalls gets
 a limit in bytes and in seconds, so that nobody holds connections for nothing.
 """
@@ -15,6 +17,8 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pullse.kit.websockets import Socket
 
 BACKLOG = 1024
 HEAD_AT_MOST = 64 * 1024
@@ -63,10 +67,23 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._head = 0
         self._is_in_head = False
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            # Answered as plain HTTP. The parser does not look for a body here, so what
+            # follows must not be taken for another request.
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_in_request = False
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over; nothing of this object is needed any more."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.send_400_response("Another request is under way on this connection.")
+            return
+        self._stop_waiting()
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it holds this object, and this holds it
 
     def _wait(self) -> None:
         self._patience = self.loop.call_later(STALLED, self._give_up)
@@ -90,7 +107,7 @@ class SocketServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=Protocol,
-                ws="none",
+                ws=Socket,
                 lifespan="off",
                 backlog=BACKLOG,
                 log_config=None,

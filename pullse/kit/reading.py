@@ -166,7 +166,10 @@ def _decoder(shape: Any) -> "msgspec.json.Decoder[Any]":
 @cache
 def _fields_with(shape: Any, kind: type) -> frozenset[str]:
     return frozenset(
-        field.encode_name
-        for field in msgspec.structs.fields(shape)
-        if any(kind in (part, get_origin(part)) for part in (field.type, *get_args(field.type)))
+        field.encode_name for field in msgspec.structs.fields(shape) if kind in _parts(field.type)
     )
+
+
+def _parts(kind: Any) -> set[Any]:
+    """All that a type is put together from: of `Annotated[int, …] | None`, also int."""
+    return {kind, get_origin(kind)}.union(*map(_parts, get_args(kind)))

@@ -9,11 +9,12 @@ its cursor, so memory never grows with slow readers.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from pullse.errors import Unavailable
 from pullse.kit import events
-from pullse.kit.db import Database
-from pullse.kit.events import Fact, Place
+from pullse.kit.db import Database, Db
+from pullse.kit.events import Place
 
 CHANNEL = "pullse"
 NET = 0.25
@@ -26,14 +27,34 @@ FACTS_QUEUED = 1000
 BYTES_QUEUED = 4_000_000
 
 
+class Item(Protocol):
+    """What a tail hands on: something with a place, and a body whose size counts."""
+
+    @property
+    def place(self) -> Place: ...
+
+    @property
+    def body(self) -> str | bytes: ...
+
+
+class Source(Protocol):
+    """What a tail reads: the functions of `kit.events`, or of a log that has more in it."""
+
+    async def since(self, db: Db, place: Place, *, limit: int) -> Sequence[Any]: ...
+
+    async def unsettled(self, db: Db, place: Place) -> bool: ...
+
+    async def end(self, db: Db) -> Any: ...
+
+
 class Follower:
     """One reader's queue. `take` empties it; `is_cut` says that the reader was too slow."""
 
-    def __init__(self, wants: Callable[[Fact], bool]) -> None:
+    def __init__(self, wants: Callable[[Any], bool]) -> None:
         self.wants = wants
         self.is_cut = False
         self.is_closed = False
-        self._queue: list[Fact] = []
+        self._queue: list[Any] = []
         self._bytes = 0
         self._filled = asyncio.Event()
         self.ended = asyncio.Event()
@@ -43,7 +64,7 @@ class Follower:
         """Nothing more comes."""
         return self.is_cut or self.is_closed
 
-    def put(self, facts: Sequence[Fact]) -> None:
+    def put(self, facts: Sequence[Item]) -> None:
         if self.is_cut:
             return
         for fact in facts:
@@ -62,7 +83,7 @@ class Follower:
         self._filled.set()
         self.ended.set()
 
-    async def take(self, timeout: float) -> list[Fact]:
+    async def take(self, timeout: float) -> list[Any]:
         """What has come since; empty after `timeout` seconds without any, or when cut or closed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -81,8 +102,9 @@ class Tail:
     its end, and after that what `take` gives, misses nothing (repeats are told by place).
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, source: Source = events) -> None:
         self.is_closed = False
+        self._source = source
         self._database = database
         self._place: Place | None = None
         self._pause = 0.0
@@ -96,7 +118,7 @@ class Tail:
         self._woken.set()
         self._committed.set()
 
-    async def follow(self, wants: Callable[[Fact], bool]) -> Follower:
+    async def follow(self, wants: Callable[[Any], bool]) -> Follower:
         follower = Follower(wants)
         self._followers.add(follower)
         if self.is_closed:
@@ -146,11 +168,11 @@ class Tail:
             return None
         async with self._database.session() as db:
             if self._place is None:
-                self._place = (await events.end(db)).place
+                self._place = (await self._source.end(db)).place
                 self._live.set()
-            facts = await events.since(db, self._place, limit=PORTION)
+            facts = await self._source.since(db, self._place, limit=PORTION)
             if not facts:
-                if not await events.unsettled(db, self._place):
+                if not await self._source.unsettled(db, self._place):
                     return NET
                 self._pause = min(max(HELD_BACK, self._pause * 2), NET)
                 return self._pause

@@ -80,6 +80,8 @@ class Services:
     tail: Tail
     readers: Sequence[str] = ("relay",)
     """Names of the readers of facts that are at work; those of others may have stopped for good."""
+    realtime: Any = None
+    """Who gives out tokens for the channels; see gateway/api.py."""
 
 
 class Request:

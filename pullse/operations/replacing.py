@@ -87,7 +87,12 @@ DECLARE
     skip    bigint := public.feed_offset();
     counter bigint := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
     newest  bigint := (SELECT coalesce(max(tx), 0) FROM public.events);
+    said    bigint := 0;
 BEGIN
+    IF to_regclass('public.channel_messages') IS NOT NULL THEN
+        EXECUTE 'SELECT coalesce(max(tx), 0) FROM public.channel_messages' INTO said;
+        newest := greatest(newest, said);
+    END IF;
     IF newest >= counter + skip THEN
         skip := newest + 1;
     END IF;

@@ -226,9 +226,11 @@ class Stream:
         if text:
             await push(send, text)
 
-    def _wants(self, fact: Fact) -> bool:
-        return (not self._names or fact.name in self._names) and (
-            self._ticket_id is None or fact.ticket_id == self._ticket_id
+    def _wants(self, fact: Any) -> bool:
+        return (
+            isinstance(fact, Fact)
+            and (not self._names or fact.name in self._names)
+            and (self._ticket_id is None or fact.ticket_id == self._ticket_id)
         )
 
 

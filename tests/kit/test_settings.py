@@ -9,6 +9,7 @@ from pullse.settings import NAMES, Settings, Wrong, load
 
 NOWHERE = Path("/nonexistent")
 TOKEN = "a-token-of-more-than-twenty-characters"
+SECRET = "a-secret-of-more-than-thirty-two-characters"
 
 
 def given(**values: str) -> Settings:
@@ -44,6 +45,7 @@ def test_each_setting_is_read() -> None:
         PULLSE_LOG_LEVEL="DEBUG",
         PULLSE_POOL_SIZE="25",
         PULLSE_POSTGRES="system",
+        PULLSE_SECRET=SECRET,
     )
     assert found == Settings(
         database_url="postgresql://me:pw@db.example.org:6543/tickets",
@@ -53,6 +55,7 @@ def test_each_setting_is_read() -> None:
         supabase_service_key="service",
         port=8080,
         api_token=TOKEN,
+        secret=SECRET,
         data_dir=Path("/srv/pullse"),
         postgres="system",
         pool_size=25,
@@ -79,6 +82,7 @@ def test_all_that_is_wrong_is_in_one_message() -> None:
         PULLSE_LOG_LEVEL="LOUD",
         PULLSE_POOL_SIZE="1",
         PULLSE_POSTGRES="mine",
+        PULLSE_SECRET="too-short-for-a-secret",
         PULLSE_COLOUR="blue",
     )
     for name in (
@@ -93,6 +97,7 @@ def test_all_that_is_wrong_is_in_one_message() -> None:
         "PULLSE_LOG_LEVEL",
         "PULLSE_POOL_SIZE",
         "PULLSE_POSTGRES",
+        "PULLSE_SECRET",
         "PULLSE_COLOUR",
     ):
         assert f"\n  {name}: " in message
@@ -126,6 +131,14 @@ def test_a_token_is_long_and_plain(token: str) -> None:
     assert "PULLSE_API_TOKEN" in refused(PULLSE_API_TOKEN=token)
 
 
+@pytest.mark.parametrize(
+    "secret",
+    ["x" * 31, "with a space in between and more of it", "nön-ascii-" * 4],
+)
+def test_a_secret_is_longer_still(secret: str) -> None:
+    assert "PULLSE_SECRET: at least 32" in refused(PULLSE_SECRET=secret)
+
+
 def test_a_transaction_pooler_needs_a_direct_address_too() -> None:
     pooler = "postgresql://me:pw@db.example.org:6543/x"
     assert "DATABASE_DIRECT_URL: needed" in refused(DATABASE_URL=pooler)
@@ -139,6 +152,7 @@ def test_secrets_are_in_no_message_and_no_repr() -> None:
         "ABLY_API_KEY": "app.key:hush-3",
         "SUPABASE_SERVICE_KEY": "hush-4",
         "PULLSE_API_TOKEN": "hush-5-and-then-some-more",
+        "PULLSE_SECRET": "hush-6-and-then-some-more-characters",
     }
     assert "hush" not in repr(given(**secrets))
     assert "hush" not in str(given(**secrets))
@@ -147,6 +161,7 @@ def test_secrets_are_in_no_message_and_no_repr() -> None:
         "DATABASE_DIRECT_URL": "mysql://me:hush-2@db/x",
         "ABLY_API_KEY": "hush-3",
         "PULLSE_API_TOKEN": "hush-5",
+        "PULLSE_SECRET": "hush-6",
     }
     assert "hush" not in refused(**wrong)
 

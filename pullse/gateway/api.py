@@ -1,0 +1,229 @@
+"""
+/api/realtime: tokens for browsers, and where their client has to connect.
+
+The token call is the `authUrl` of Ably's clients, which want nothing but the token in the
+answer: it comes without our envelope. Refusals have it, as everywhere.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pullse.errors import Forbidden, Invalid, Unavailable
+from pullse.gateway import tokens
+from pullse.gateway.capability import EVERYTHING, Capability
+from pullse.gateway.errors import NOT_CAPABLE, Failure
+from pullse.gateway.opening import Realtime
+from pullse.kit.events import Actor
+from pullse.kit.web import JSON, Answer, Call, Request, Scope, encoded, ok
+from pullse.realtime.projection import ACTIVITY, UPDATES
+from pullse.settings import Ably
+
+AUTH_URL = "/api/realtime/token"
+TICKETS = "ticket:*"
+FOLLOW = ["channel-metadata", "history", "subscribe"]
+USUAL = Capability.parse(
+    {UPDATES: FOLLOW, ACTIVITY: FOLLOW, TICKETS: [*FOLLOW, "presence"]},
+)
+"""What a token covers that was asked for without a capability."""
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+NO_STORE = (b"cache-control", b"no-store")
+
+Ignored = Annotated[
+    str, Meta(max_length=200, description="Sent by the clients, and of no meaning here.")
+]
+
+
+class TokenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The parameters that Ably's clients send to an `authUrl`, ably-python's spelling too."""
+
+    client_id: (
+        Annotated[
+            str, Meta(description="In whose name; the caller's own by default, `*` for anybody's.")
+        ]
+        | None
+    ) = msgspec.field(name="clientId", default=None)
+    same_client_id: Annotated[str, Meta(description="The same.")] | None = msgspec.field(
+        name="client_id", default=None
+    )
+    capability: (
+        Annotated[
+            str,
+            Meta(
+                description="JSON of resources and their operations, such as "
+                '`{"chat:*":["subscribe"]}`; at most what the caller may.'
+            ),
+        ]
+        | None
+    ) = None
+    ttl: (
+        Annotated[
+            int, Meta(ge=1, le=tokens.TTL_AT_MOST, description="Milliseconds; an hour by default.")
+        ]
+        | None
+    ) = None
+    timestamp: Ignored | None = None
+    nonce: Ignored | None = None
+    rnd: Ignored | None = None
+    key_name: Ignored | None = msgspec.field(name="keyName", default=None)
+    envelope: Ignored | None = None
+    format: Ignored | None = None
+
+
+class ClientOptions(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Options of ably-js; what is missing is as the client has it by itself."""
+
+    auth_url: str
+    endpoint: str | None = None
+    rest_host: Annotated[str, Meta(description="For names without a dot.")] | None = None
+    realtime_host: str | None = None
+    port: int | None = None
+    tls_port: int | None = None
+    tls: bool = True
+    transports: list[str] = []
+    disable_connectivity_check: bool = False
+
+
+class RealtimeConfig(msgspec.Struct, frozen=True):
+    provider: Annotated[
+        Literal["pullse", "ably"], Meta(description="The built-in gateway, or Ably's cloud.")
+    ]
+    client_options: ClientOptions
+    channels: Annotated[
+        list[str], Meta(description="Those of tickets; `ticket:<id>` is one ticket's.")
+    ]
+
+
+async def token(request: Request) -> Answer:
+    query = request.read_query(TokenQuery)
+    realtime = door(request)
+    named = (query.client_id, query.same_client_id, request.actor.id)
+    client_id = next(each for each in named if each is not None)
+    try:
+        tokens.client_id_of(client_id)
+        asked = Capability.parse(query.capability) if query.capability else USUAL
+        rights = granted(asked, request.actor)
+        if realtime.ably is not None:
+            found = tokens.request_for(
+                realtime.ably.key, rights, client_id, at=tokens.now(), ttl=query.ttl
+            )
+        elif realtime.keyring is not None:
+            found = realtime.keyring.issue(rights, client_id, ttl=query.ttl or tokens.TTL)
+        else:
+            raise closed()
+    except Failure as failure:
+        raise refused(failure) from failure
+    body = msgspec.json.encode(found)
+    return Answer(200, body, [JSON, NO_STORE, (b"content-length", b"%d" % len(body))])
+
+
+async def config(request: Request) -> Answer:
+    realtime = door(request)
+    if realtime.ably is not None:
+        found = RealtimeConfig("ably", at_ably(realtime.ably), [UPDATES, ACTIVITY])
+    elif realtime.keyring is not None:
+        found = RealtimeConfig("pullse", here(request.scope), [UPDATES, ACTIVITY, "ticket:<id>"])
+    else:
+        raise closed()
+    return ok(request, encoded(found))
+
+
+def door(request: Request) -> Realtime:
+    return request.services.realtime or Realtime()
+
+
+def rights_of(actor: Actor) -> Capability:
+    """Whoever is let in may everything, until agents have accounts."""
+    return EVERYTHING
+
+
+def granted(asked: Capability, actor: Actor) -> Capability:
+    rights = asked.intersect(rights_of(actor))
+    if rights.is_empty:
+        raise Failure(NOT_CAPABLE, "capability: nothing of this is allowed to you.")
+    return rights
+
+
+def refused(failure: Failure) -> Forbidden | Invalid:
+    """As the rest of the API says no."""
+    if failure.code == NOT_CAPABLE:
+        return Forbidden(failure.message)
+    field, _, text = failure.message.partition(": ")
+    return Invalid(failure.message, problems={field: text})
+
+
+def closed() -> Unavailable:
+    return Unavailable("Real time is not served by this process.")
+
+
+def at_ably(ably: Ably) -> ClientOptions:
+    if ably.host is None:
+        return ClientOptions(AUTH_URL, tls=ably.tls)
+    return ClientOptions(
+        AUTH_URL,
+        endpoint=ably.host,
+        port=None if ably.tls else ably.port,
+        tls_port=ably.port if ably.tls else None,
+        tls=ably.tls,
+    )
+
+
+def here(scope: Scope) -> ClientOptions:
+    """The address that the client has asked, as far as its request tells."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    host = HOST.fullmatch(headers.get(b"host", b"").decode("latin-1"))
+    forwarded = headers.get(b"x-forwarded-proto", b"").partition(b",")[0].strip().decode("latin-1")
+    tls = (forwarded or scope.get("scheme", "http")) == "https"
+    options: dict[str, Any] = {"tls": tls}
+    if host is not None:
+        name, port = host[1], int(host[2] or (443 if tls else 80))
+        # ably-js takes a name without a dot for one of Ably's own clusters.
+        is_host = "." in name or "::" in name or name == "localhost"
+        options |= {"endpoint": name} if is_host else {"rest_host": name, "realtime_host": name}
+        options["tls_port" if tls else "port"] = port
+    return ClientOptions(
+        AUTH_URL, **options, transports=["web_socket"], disable_connectivity_check=True
+    )
+
+
+EXAMPLE = {
+    "provider": "pullse",
+    "client_options": {
+        "authUrl": AUTH_URL,
+        "endpoint": "127.0.0.1",
+        "port": 3000,
+        "tls": False,
+        "transports": ["web_socket"],
+        "disableConnectivityCheck": True,
+    },
+    "channels": [UPDATES, ACTIVITY, "ticket:<id>"],
+}
+
+calls = [
+    Call(
+        "GET",
+        AUTH_URL,
+        token,
+        "Get a token for the channels",
+        "A token, or a request that the client exchanges for one.",
+        query=TokenQuery,
+        tag="operations",
+        description="The `authUrl` of Ably's clients, so the answer is bare: TokenDetails "
+        "`{token, keyName, issued, expires, capability, clientId}` for the built-in gateway, or, "
+        "with ABLY_API_KEY, a signed TokenRequest for Ably. Without a capability it is to follow "
+        "all tickets and to be present on them.",
+        refuses=[Forbidden],
+    ),
+    Call(
+        "GET",
+        "/api/realtime/config",
+        config,
+        "Get the options for Ably's client",
+        "The options have been fetched.",
+        data=RealtimeConfig,
+        example=EXAMPLE,
+        tag="realtime",
+    ),
+]

@@ -1,0 +1,544 @@
+"""
+One client's connection: a session of the protocol over a WebSocket.
+
+Frames are worked through in order by one task, which lives only while there are some. What
+is published together in one read goes to the log in one statement, and is acknowledged in
+its order. When the database is away, the client is told to come back, and sends again what
+was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from pullse.errors import Unavailable
+from pullse.gateway import attachment as attaching
+from pullse.gateway import channels, connections, presence
+from pullse.gateway.attachment import Attachment, Wish
+from pullse.gateway.auth import Credentials, Identity
+from pullse.gateway.errors import (
+    BAD_CLIENT_ID,
+    BAD_REQUEST,
+    DISCONNECTED,
+    INTERNAL,
+    NO_CLIENT_ID,
+    NO_MODE,
+    NO_VERSION,
+    NOT_ATTACHED,
+    TOKEN_EXPIRED,
+    TOO_MANY_CHANNELS,
+    UNAVAILABLE,
+    UNKNOWN_CONNECTION,
+    Failure,
+)
+from pullse.gateway.log import Draft
+from pullse.gateway.presence import Change
+from pullse.gateway.service import Publisher, not_capable, speaker
+from pullse.gateway.wire import (
+    FRAME_AT_MOST,
+    JSON,
+    MESSAGE_AT_MOST,
+    MSGPACK,
+    Action,
+    Flag,
+    Incoming,
+    Outgoing,
+    Presence,
+    body_of,
+    check_size,
+)
+from pullse.kit import events
+from pullse.kit.websockets import Socket, Upgrade, frame
+
+if TYPE_CHECKING:
+    from pullse.gateway.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+CHANNELS_AT_MOST = 1_000
+INBOX_AT_MOST = 200
+BYTES_AT_MOST = 1_000_000
+"""Frames, and bytes of them, that wait; then no more is read until they are done."""
+TOGETHER = 100
+"""Frames of a kind that are done at once."""
+IDLE = 15_000
+"""Milliseconds of silence after which a client is told that we are still here."""
+IDLE_AT_LEAST, IDLE_AT_MOST = 5_000, 1_800_000
+REMAIN_AT_LEAST, REMAIN_AT_MOST = 1_000, 120_000
+RENEW = 30
+"""Seconds before the end of a token at which its client is asked for a new one."""
+BEHIND = 256_000
+"""Bytes that may wait to be sent while the past is read for a client."""
+PING = b"\x89\x00"
+
+
+class Connection:
+    """A `kit.websockets.Session`."""
+
+    __slots__ = (
+        "_bytes",
+        "_headers",
+        "_inbox",
+        "_is_paused",
+        "_syncs",
+        "_task",
+        "attachments",
+        "echoes",
+        "format",
+        "gateway",
+        "id",
+        "identity",
+        "idle",
+        "is_asked",
+        "is_open",
+        "query",
+        "remain",
+        "secret",
+        "sent_at",
+        "sessions",
+        "socket",
+    )
+
+    def __init__(self, sessions: Sessions, socket: Socket, upgrade: Upgrade) -> None:
+        self.sessions = sessions
+        self.gateway = sessions.gateway
+        self.socket = socket
+        self._headers = dict(upgrade.headers)
+        self.query = dict(parse_qsl(upgrade.query.decode("latin-1"), keep_blank_values=True))
+        self.format = MSGPACK if self.query.get("format") == "msgpack" else JSON
+        self.echoes = self.query.get("echo") != "false"
+        self.idle = bounded(self.query.get("heartbeatInterval"), IDLE, IDLE_AT_LEAST, IDLE_AT_MOST)
+        self.remain = bounded(
+            self.query.get("remainPresentFor"),
+            connections.REMAIN,
+            REMAIN_AT_LEAST,
+            REMAIN_AT_MOST,
+        )
+        self.id = ""
+        self.secret = ""
+        self.identity: Identity
+        self.attachments: dict[str, Attachment] = {}
+        self.is_open = True
+        self.is_asked = False
+        self.sent_at = time.monotonic()
+        self._inbox: deque[Incoming] = deque()
+        self._bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._is_paused = False
+        self._syncs = 0
+
+    # What the socket calls
+
+    def opened(self) -> None:
+        self._task = asyncio.create_task(self._guarded(self._connect()))
+
+    def received(self, data: str | bytes) -> None:
+        if not self.is_open:
+            return
+        try:
+            if isinstance(data, bytes) != self.format.is_binary:
+                raise Failure(BAD_REQUEST, f"This connection speaks {self.format.name}.")
+            incoming = self.format.incoming(data)
+        except Failure as failure:
+            self.fail(failure)
+            return
+        if incoming.action == Action.HEARTBEAT:
+            self.send(Outgoing(Action.HEARTBEAT, id=incoming.id))
+            return
+        self._inbox.append(incoming)
+        self._bytes += len(data)
+        is_full = len(self._inbox) > INBOX_AT_MOST or self._bytes > BYTES_AT_MOST
+        if is_full and not self._is_paused:
+            self._is_paused = True
+            self.socket.pause()
+        if self._task is None:
+            self._task = asyncio.create_task(self._guarded(self._work()))
+
+    def closing(self) -> None:
+        self.disconnect(Failure(DISCONNECTED, "The server restarts; come back in a moment.", 503))
+
+    def closed(self) -> None:
+        """However it ended; the connection can be resumed if it was not closed by its client."""
+        self.is_open = False
+        self._inbox.clear()
+        for each in self.attachments.values():
+            self.gateway.hub.leave(each.topic, each)
+        self.attachments = {}
+        self.sessions.remove(self)
+
+    # What is sent
+
+    def write(self, frame: bytes) -> None:
+        self.sent_at = time.monotonic()
+        self.socket.send(frame)
+
+    def send(self, outgoing: Outgoing) -> None:
+        body: bytes = self.format.encode(outgoing)
+        self.write(frame(body if self.format.is_binary else body.decode()))
+
+    def beat(self, now: float) -> None:
+        """Called each second: who heard nothing for a while hears that we are here."""
+        if (now - self.sent_at) * 1000 >= self.idle:
+            if self.query.get("heartbeats") == "false":
+                self.write(PING)
+            else:
+                self.send(Outgoing(Action.HEARTBEAT))
+        expires = self.identity.expires
+        if expires is None:
+            return
+        left = expires / 1000 - time.time()
+        if left <= 0:
+            self.disconnect(Failure(TOKEN_EXPIRED, "The token has expired."))
+        elif left <= RENEW and not self.is_asked:
+            self.ask_for_token()
+
+    def _mind_the_end(self) -> None:
+        """Who comes with a token that is about to end is not asked for another at once."""
+        expires = self.identity.expires
+        self.is_asked = expires is not None and expires / 1000 - time.time() <= RENEW
+
+    def ask_for_token(self) -> None:
+        self.is_asked = True
+        self.send(Outgoing(Action.AUTH))
+
+    def disconnect(self, failure: Failure) -> None:
+        """The client may come back and resume."""
+        self._finish(Outgoing(Action.DISCONNECTED, error=failure.info))
+
+    def fail(self, failure: Failure) -> None:
+        """The client may not come back like this."""
+        self._finish(Outgoing(Action.ERROR, error=failure.info))
+
+    def _finish(self, outgoing: Outgoing) -> None:
+        if self.is_open:
+            self.send(outgoing)
+            self.is_open = False
+            self.socket.close()
+
+    async def taken(self) -> None:
+        """Until the client has taken most of what was sent."""
+        while self.is_open and self.socket.unsent > BEHIND:
+            await asyncio.sleep(0.02)
+
+    def new_sync(self) -> str:
+        self._syncs += 1
+        return f"{self.id}-{self._syncs}"
+
+    # The work
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Failure as failure:
+            self.fail(failure)
+        except Unavailable as error:
+            self.disconnect(Failure(UNAVAILABLE, str(error)))
+        except Exception:
+            log.exception("A connection of the gateway failed")
+            self.disconnect(Failure(INTERNAL, "Something went wrong on our side.", 500))
+        finally:
+            self._task = None
+            if self._inbox and self.is_open:
+                self._task = asyncio.create_task(self._guarded(self._work()))
+
+    async def _connect(self) -> None:
+        """Who is it, and is it somebody who was here?"""
+        credentials = Credentials.read(self._headers, self.query)
+        self._headers = {}
+        check_version(self.query.get("v"))
+        self.identity = await self.gateway.keyring.identify(credentials)
+        self._mind_the_end()
+        await self.sessions.ready()
+        error = None
+        key = self.query.get("resume") or self.query.get("recover")
+        is_resumed = key is not None and await self._resume(key)
+        if not is_resumed:
+            if key is not None:
+                error = Failure(UNKNOWN_CONNECTION, "This connection can't be resumed.")
+            self.id, self.secret = connections.new_id(), connections.new_secret()
+            await self.sessions.open(self)
+        self.query = {"heartbeats": self.query.get("heartbeats", "")}
+        self.sessions.add(self)
+        await self.sessions.ready()  # it may have gone to rest meanwhile
+        if self.is_open:
+            self._send_connected(error)
+        else:
+            self.sessions.remove(self)
+
+    async def _resume(self, key: str) -> bool:
+        id_, _, secret = key.partition("!")
+        # Who recovers is another client: the key of the one before is void from now on.
+        fresh = connections.new_secret() if "recover" in self.query else None
+        before = await self.sessions.resume(self, id_, secret, fresh)
+        if before is None:
+            return False
+        self.id, self.secret = id_, fresh or secret
+        return True
+
+    def _send_connected(self, error: Failure | None = None) -> None:
+        details = {
+            "connectionKey": f"{self.id}!{self.secret}",
+            "maxMessageSize": MESSAGE_AT_MOST,
+            "maxFrameSize": FRAME_AT_MOST,
+            "maxInboundRate": 1000,
+            "maxOutboundRate": 1000,
+            "connectionStateTtl": connections.TTL * 1000,
+            "maxIdleInterval": self.idle,
+            "serverId": "pullse",
+        }
+        if self.identity.client_id is not None:
+            details["clientId"] = self.identity.client_id
+        self.send(
+            Outgoing(
+                Action.CONNECTED,
+                connection_id=self.id,
+                connection_details=details,
+                timestamp=int(time.time() * 1000),
+                error=error.info if error else None,
+            )
+        )
+
+    async def _work(self) -> None:
+        while self._inbox and self.is_open:
+            incoming = self._inbox.popleft()
+            await self._do(incoming)
+            if not self._inbox:
+                self._bytes = 0
+                if self._is_paused:
+                    self._is_paused = False
+                    self.socket.resume()
+
+    async def _do(self, incoming: Incoming) -> None:
+        match incoming.action:
+            case Action.MESSAGE:
+                await self._publish([incoming, *self._more(Action.MESSAGE)])
+            case Action.ATTACH:
+                await self._attach_all([incoming, *self._more(Action.ATTACH)])
+            case Action.DETACH:
+                await self._detach(incoming)
+            case Action.PRESENCE:
+                await self._change_presence(incoming)
+            case Action.SYNC:
+                await self._synchronize(incoming)
+            case Action.AUTH:
+                await self._authenticate(incoming)
+            case Action.CLOSE:
+                await self._close()
+            case Action.DISCONNECT:
+                self.is_open = False
+                self.socket.close()
+            case action if not 0 <= action <= 21:
+                raise Failure(BAD_REQUEST, f"There is no action {action}.")
+
+    def _more(self, action: Action) -> list[Incoming]:
+        """Those of the same kind that follow, and of ATTACH each channel once."""
+        found: list[Incoming] = []
+        while self._inbox and self._inbox[0].action == action and len(found) < TOGETHER:
+            found.append(self._inbox.popleft())
+        return found
+
+    # Publishing
+
+    async def _publish(self, frames: list[Incoming]) -> None:
+        """Acknowledge each frame in its order, refused ones too."""
+        drafted = [self._draft(each) for each in frames]
+        drafts = [each for batch in drafted if isinstance(batch, list) for each in batch]
+        try:
+            serials = iter((await self.gateway.append(drafts)).serials)
+        except Failure as failure:
+            self.disconnect(failure)
+            return
+        for incoming, batch in zip(frames, drafted, strict=True):
+            if isinstance(batch, Failure):
+                self._refuse(incoming, batch)
+            else:
+                self._acknowledge(incoming, [{"serials": [next(serials) for _ in batch]}])
+
+    def _draft(self, incoming: Incoming) -> list[Draft] | Failure:
+        try:
+            if incoming.msg_serial is None or not incoming.messages:
+                raise Failure(BAD_REQUEST, "A MESSAGE has a msgSerial and messages.")
+            drafts = self.gateway.drafted(
+                Publisher(self.identity, self.id, f"{self.id}:{incoming.msg_serial}"),
+                incoming.channel or "",
+                [self.format.published(each) for each in incoming.messages],
+            )
+            self._check_mode(incoming.channel, Flag.PUBLISH)
+            return drafts
+        except Failure as failure:
+            return failure
+
+    def _check_mode(self, channel: str | None, mode: Flag) -> None:
+        """An attachment may have been made for less than the capability covers."""
+        attached = self.attachments.get(channel or "")
+        if attached is not None and not attached.modes & mode:
+            raise Failure(NO_MODE, f"The channel is attached without the mode {mode.name}.")
+
+    def _acknowledge(self, incoming: Incoming, res: list[dict[str, Any]] | None = None) -> None:
+        self.send(Outgoing(Action.ACK, msg_serial=incoming.msg_serial, count=1, res=res))
+
+    def _refuse(self, incoming: Incoming, failure: Failure) -> None:
+        serial = incoming.msg_serial
+        self.send(Outgoing(Action.NACK, msg_serial=serial, count=1, error=failure.info))
+
+    # Channels
+
+    async def _attach_all(self, frames: list[Incoming]) -> None:
+        """Side by side; frames for one channel one after the other."""
+        while frames and self.is_open:
+            first: dict[str | None, Incoming] = {}
+            for each in frames:
+                first.setdefault(each.channel, each)
+            await asyncio.gather(*map(self._attach, first.values()))
+            frames = [each for each in frames if first[each.channel] is not each]
+
+    async def _attach(self, incoming: Incoming) -> None:
+        try:
+            wish = attaching.wish_of(incoming, self)
+            known = self.attachments.get(wish.channel.asked)
+            if known is not None:
+                self._attach_again(known, wish)
+                return
+            if len(self.attachments) >= CHANNELS_AT_MOST:
+                raise Failure(
+                    TOO_MANY_CHANNELS, f"At most {CHANNELS_AT_MOST} channels on a connection."
+                )
+        except Failure as failure:
+            self.fail_channel(incoming.channel, failure)
+            return
+        attachment = self.attachments[wish.channel.asked] = Attachment(self, wish)
+        self.gateway.hub.join(wish.topic, attachment)
+        await attaching.attach(attachment, wish)
+
+    def _attach_again(self, known: Attachment, wish: Wish) -> None:
+        """Other modes, or only to be sure; nothing was missed."""
+        known.wanted, known.modes = wish.wanted, wish.modes
+        self.gateway.hub.has_changed = True
+        self.send(
+            Outgoing(
+                Action.ATTACHED,
+                channel=known.asked,
+                channel_serial=events.cursor(self.gateway.epoch, known.place),
+                flags=wish.modes | Flag.RESUMED,
+                params=attaching.confirmed(wish.params),
+            )
+        )
+
+    def fail_channel(self, channel: str | None, failure: Failure) -> None:
+        attached = self.attachments.pop(channel or "", None)
+        if attached is not None:
+            self.gateway.hub.leave(attached.topic, attached)
+        self.send(Outgoing(Action.ERROR, channel=channel or "", error=failure.info))
+
+    async def _detach(self, incoming: Incoming) -> None:
+        attached = self.attachments.pop(incoming.channel or "", None)
+        if attached is not None:
+            self.gateway.hub.leave(attached.topic, attached)
+            async with self.gateway.database.session() as db:
+                await presence.leave_channel(db, self.id, attached.topic)
+            self.gateway.tail.wake()
+        self.send(Outgoing(Action.DETACHED, channel=incoming.channel or ""))
+
+    # Presence
+
+    async def _change_presence(self, incoming: Incoming) -> None:
+        try:
+            changes = self._changes(incoming)
+            async with self.gateway.database.transaction() as db:
+                places = [await presence.change(db, each) for each in changes]
+        except Failure as failure:
+            self._refuse(incoming, failure)
+            return
+        self.gateway.tail.wake()
+        told = [place for place in places if place is not None]
+        if told:  # clients look at once who is there, and go by what they were told
+            await self.gateway.hub.reached(max(told))
+        self._acknowledge(incoming)
+
+    def _changes(self, incoming: Incoming) -> list[Change]:
+        if incoming.msg_serial is None or not incoming.presence:
+            raise Failure(BAD_REQUEST, "A PRESENCE has a msgSerial and members.")
+        attached = self.attachments.get(incoming.channel or "")
+        topic = self.gateway.topic(self.identity, incoming.channel or "", "presence")
+        if attached is None:
+            raise Failure(NOT_ATTACHED, "Presence is for those who are attached to the channel.")
+        self._check_mode(incoming.channel, Flag.PRESENCE)
+        changes = []
+        for index, raw in enumerate(incoming.presence):
+            given = self.format.published(raw)
+            if given.action not in (Presence.PRESENT, Presence.ENTER, 3, Presence.UPDATE):
+                raise Failure(BAD_REQUEST, f"There is no action {given.action} of presence.")
+            client_id = speaker(self.identity, given.client_id)
+            if client_id is None:
+                raise Failure(NO_CLIENT_ID, "Presence needs a clientId.")
+            if "\0" in client_id:
+                raise Failure(BAD_CLIENT_ID, "clientId: without NUL.")
+            id_ = f"{self.id}:{incoming.msg_serial}:{index}"
+            if given.id is not None and given.id.startswith(f"{self.id}:"):
+                id_ = given.id[:200]  # who enters again after a cut says so by the same id
+            body = body_of(given, client_id, self.id)
+            check_size([body])
+            changes.append(Change(topic, given.action, client_id, self.id, id_, body))
+        return changes
+
+    async def _synchronize(self, incoming: Incoming) -> None:
+        attached = self.attachments.get(incoming.channel or "")
+        if attached is not None and attached.modes & Flag.PRESENCE_SUBSCRIBE:
+            await attaching.synchronize(attached)
+
+    # The connection itself
+
+    async def _authenticate(self, incoming: Incoming) -> None:
+        """Other credentials on the same connection; the client stays who it is."""
+        token = (incoming.auth or {}).get("accessToken") or (incoming.auth or {}).get(
+            "access_token"
+        )
+        if not isinstance(token, str):
+            raise Failure(BAD_REQUEST, "auth.accessToken: missing.")
+        client_id = self.identity.client_id
+        asked = None if client_id in (None, "*") else client_id
+        self.identity = await self.gateway.keyring.identify(
+            Credentials(key=None, token=token, client_id=asked)
+        )
+        self._mind_the_end()
+        self._send_connected()
+        for each in tuple(self.attachments.values()):
+            self.check_rights(each)
+
+    def check_rights(self, attached: Attachment) -> None:
+        """After other credentials: an attachment may be for more, for less, or for nothing."""
+        name = channels.parse(attached.asked).name
+        modes = attaching.granted(attached.wanted, self.identity.capability.ops(name))
+        if not modes:
+            self.fail_channel(attached.asked, not_capable("being attached", attached.asked))
+        attached.modes = modes
+
+    async def _close(self) -> None:
+        """For good: members leave at once, and nobody resumes it."""
+        await self.sessions.close(self)
+        self.send(Outgoing(Action.CLOSED))
+        self.is_open = False
+        self.socket.close()
+
+    def taken_over(self) -> None:
+        """Somebody else has this connection now."""
+        self.disconnect(Failure(UNKNOWN_CONNECTION, "The connection goes on elsewhere."))
+
+
+def bounded(text: str | None, usual: int, least: int, most: int) -> int:
+    if text is None or not (text.isascii() and text.isdigit() and len(text) < 10):
+        return usual
+    return min(max(int(text), least), most)
+
+
+def check_version(text: str | None) -> None:
+    """2 is the first that resumes by channel serials; later ones only add."""
+    head = (text or "").partition(".")[0]
+    if not (head.isascii() and head.isdigit() and len(head) < 5 and int(head) >= 2):
+        raise Failure(NO_VERSION, "v: the version of the protocol, 2 or later.")

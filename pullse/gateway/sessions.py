@@ -1,0 +1,205 @@
+"""
+The connections of this process, and the turn of the clock for all of them.
+
+Each second: hear-beats to who heard nothing, tokens that end, rights that were taken away;
+this process's own beat, connections of processes that died, members whose time is over. All
+that is in the database, so any process does it for all.
+"""
+
+import asyncio
+import logging
+import time
+from uuid import UUID
+
+from pullse.errors import Unavailable
+from pullse.gateway import connections, presence
+from pullse.gateway.channels import APART
+from pullse.gateway.connection import Connection
+from pullse.gateway.connections import Before, Count, Opened
+from pullse.gateway.errors import TOKEN_REVOKED, Failure
+from pullse.gateway.hub import Delivery
+from pullse.gateway.service import Gateway
+from pullse.gateway.wire import Flag
+from pullse.kit.db import Db
+from pullse.kit.loader import Loader
+from pullse.kit.websockets import Refused, Socket, Upgrade
+
+log = logging.getLogger(__name__)
+
+BEAT = 1.0
+UNUSED = 60
+"""Beats without a client after which a process rests."""
+FORGET_EACH = 30
+"""Beats between two removals of what can't be resumed any more."""
+
+
+class Sessions:
+    """Made once for a process; `run` runs as long as it."""
+
+    modes = Flag(0)
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.process: UUID = gateway.hub.process
+        self.connections: dict[str, Connection] = {}
+        self._is_known = False
+        self._unused = 0
+        self._knowing = asyncio.Lock()
+        self._counts: dict[str, Count] = {}
+        database = gateway.database
+        self._opening: Loader[Opened, None] = Loader(database, connections.open_all)
+        self._dropping: Loader[tuple[str, UUID], None] = Loader(database, connections.drop_all)
+        self._drops: set[asyncio.Task[None]] = set()
+
+    def accept(self, upgrade: Upgrade, socket: Socket) -> Connection:
+        """For `kit.websockets`; who it is comes out when the connection is open."""
+        if upgrade.path != "/":
+            raise Refused(404, "There is no WebSocket at this address; it is at /.")
+        return Connection(self, socket, upgrade)
+
+    # For connections
+
+    async def ready(self) -> None:
+        """Before the first connection: the others have to know this process."""
+        async with self._knowing:
+            if not self._is_known:
+                async with self.gateway.database.session() as db:
+                    await connections.beat(db, self.process)
+                self._is_known = True
+                self.gateway.hub.join(connections.told(self.process), self)
+
+    async def open(self, connection: Connection) -> None:
+        secret = connections.hashed(connection.secret)
+        identity, remain = connection.identity, connection.remain
+        await self._opening.load(Opened(connection.id, self.process, secret, identity, remain))
+
+    async def resume(
+        self, connection: Connection, id_: str, secret: str, fresh: str | None
+    ) -> Before | None:
+        """Take it over from wherever it was. None when it can't be."""
+        if "\0" in id_:
+            return None
+        identity = connection.identity
+        async with self.gateway.database.transaction() as db:
+            before = await connections.resume(
+                db, id_, secret, process=self.process, identity=identity, fresh=fresh
+            )
+        if before is None:
+            return None
+        known = self.connections.pop(id_, None)
+        if known is not None:
+            known.taken_over()
+        elif before.was_live and before.process != self.process:
+            async with self.gateway.database.session() as db:
+                await connections.tell_taken(db, before.process, id_)
+            self.gateway.tail.wake()
+        return before
+
+    def add(self, connection: Connection) -> None:
+        self.connections[connection.id] = connection
+
+    def remove(self, connection: Connection) -> None:
+        """Its socket is gone."""
+        if self.connections.get(connection.id) is connection:
+            del self.connections[connection.id]
+            task = asyncio.ensure_future(self._drop(connection.id))
+            self._drops.add(task)
+            task.add_done_callback(self._drops.discard)
+
+    async def _drop(self, id_: str) -> None:
+        try:
+            await self._dropping.load((id_, self.process))
+        except Unavailable:
+            log.warning("The end of a connection could not be written down")
+
+    async def close(self, connection: Connection) -> None:
+        """By its client, for good."""
+        self.connections.pop(connection.id, None)
+        async with self.gateway.database.session() as db:
+            if await presence.leave_all(db, [connection.id]):
+                self.gateway.tail.wake()
+            await connections.close(db, connection.id)
+
+    # For the hub
+
+    def deliver(self, delivery: Delivery) -> None:
+        """What this process is told by others: one of its connections is theirs now."""
+        taken = self.connections.pop(str(delivery.message.data), None)
+        if taken is not None:
+            taken.taken_over()
+
+    # The clock
+
+    async def run(self) -> None:
+        count = 0
+        while True:
+            try:
+                await self._turn(count)
+            except Unavailable as error:
+                log.debug("The gateway's clock waits: %s", error)
+            count += 1
+            await asyncio.sleep(BEAT)
+
+    async def _turn(self, count: int) -> None:
+        now = time.monotonic()
+        for each in tuple(self.connections.values()):
+            each.beat(now)
+        await self._come_or_go()
+        async with self.gateway.database.session() as db:
+            if self._is_known and await connections.beat(db, self.process):
+                self._start_over()
+            await connections.bury(db)
+            left = await connections.leaving(db)
+            if left and await presence.leave_all(db, left):
+                self.gateway.tail.wake()
+            if count % FORGET_EACH == 0:
+                await connections.forget(db)
+            if self._is_known:
+                await self._tell_counts(db)
+        if await self.gateway.keyring.refresh():
+            self._check_revoked()
+
+    async def _come_or_go(self) -> None:
+        """A process that nobody is connected to for a while neither beats nor follows the log."""
+        own = connections.told(self.process)
+        is_used = bool(self.connections or self.gateway.hub.topics.keys() - {own})
+        self._unused = 0 if is_used else self._unused + 1
+        if is_used:
+            await self.ready()
+        elif self._is_known and self._unused > UNUSED:
+            async with self._knowing, self.gateway.database.session() as db:
+                self._is_known = False
+                self.gateway.hub.leave(own, self)
+                await connections.end_process(db, self.process)
+
+    def _start_over(self) -> None:
+        """The others took this process for dead: its clients come back as new ones do."""
+        log.warning("This process was taken for dead; its clients connect again")
+        self._counts, self.gateway.hub.has_changed = {}, True
+        for each in tuple(self.connections.values()):
+            each.socket.abort()
+
+    def _check_revoked(self) -> None:
+        for each in tuple(self.connections.values()):
+            revocation = self.gateway.keyring.revocation_of(each.identity)
+            if revocation is not None:
+                each.disconnect(Failure(TOKEN_REVOKED, "The token was revoked."))
+
+    async def _tell_counts(self, db: Db) -> None:
+        """Write down how many are attached where, as far as it has changed."""
+        hub = self.gateway.hub
+        if not hub.has_changed:
+            return
+        hub.has_changed = False
+        counts = {topic: hub.count(topic) for topic in hub.topics if not topic.startswith(APART)}
+        changed = [count for name, count in counts.items() if self._counts.get(name) != count]
+        changed += [Count(name, 0, 0, 0, 0, 0) for name in self._counts if name not in counts]
+        if changed:
+            await connections.count_all(db, self.process, changed)
+            self._counts = counts
+
+    async def stop(self) -> None:
+        """When the process ends: others may have its connections at once."""
+        if self._is_known:
+            async with self.gateway.database.session() as db:
+                await connections.end_process(db, self.process)
