@@ -104,8 +104,7 @@ def serve(
         else:
             process.announce()
             environment = {"PULLSE_WORKER_DATABASE_URL": store.url}
-            if found.data_dir is not None:
-                environment["PULLSE_DATA_DIR"] = str(found.data_dir)
+            environment["PULLSE_SECRET"] = Secret.of(found).value  # workers know no data folder
             server.keep_workers(workers, bound, environment)
 
 

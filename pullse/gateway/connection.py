@@ -26,6 +26,7 @@ from pullse.gateway.errors import (
     BAD_CLIENT_ID,
     BAD_REQUEST,
     DISCONNECTED,
+    INCOMPATIBLE,
     INTERNAL,
     NO_CLIENT_ID,
     NO_MODE,
@@ -410,7 +411,7 @@ class Connection:
                     TOO_MANY_CHANNELS, f"At most {CHANNELS_AT_MOST} channels on a connection."
                 )
         except Failure as failure:
-            self.fail_channel(incoming.channel, failure)
+            await self._fail_channel(incoming.channel or "", failure)
             return
         attachment = self.attachments[wish.channel.asked] = Attachment(self, wish)
         self.gateway.hub.join(wish.topic, attachment)
@@ -430,20 +431,25 @@ class Connection:
             )
         )
 
-    def fail_channel(self, channel: str | None, failure: Failure) -> None:
-        attached = self.attachments.pop(channel or "", None)
-        if attached is not None:
-            self.gateway.hub.leave(attached.topic, attached)
-        self.send(Outgoing(Action.ERROR, channel=channel or "", error=failure.info))
+    async def _fail_channel(self, channel: str, failure: Failure) -> None:
+        await self._left(channel)
+        self.send(Outgoing(Action.ERROR, channel=channel, error=failure.info))
 
     async def _detach(self, incoming: Incoming) -> None:
-        attached = self.attachments.pop(incoming.channel or "", None)
+        await self._left(incoming.channel or "")
+        self.send(Outgoing(Action.DETACHED, channel=incoming.channel or ""))
+
+    async def _left(self, channel: str) -> None:
+        """Nothing comes any more, and this connection's members are not there any more."""
+        attached = self.attachments.pop(channel, None)
         if attached is not None:
             self.gateway.hub.leave(attached.topic, attached)
-            async with self.gateway.database.session() as db:
-                await presence.leave_channel(db, self.id, attached.topic)
-            self.gateway.tail.wake()
-        self.send(Outgoing(Action.DETACHED, channel=incoming.channel or ""))
+            await self._leave_presence(attached)
+
+    async def _leave_presence(self, attached: Attachment) -> None:
+        async with self.gateway.database.session() as db:
+            await presence.leave_channel(db, self.id, attached.topic)
+        self.gateway.tail.wake()
 
     # Presence
 
@@ -496,28 +502,31 @@ class Connection:
 
     async def _authenticate(self, incoming: Incoming) -> None:
         """Other credentials on the same connection; the client stays who it is."""
-        token = (incoming.auth or {}).get("accessToken") or (incoming.auth or {}).get(
-            "access_token"
-        )
+        token = (incoming.auth or {}).get("accessToken")
         if not isinstance(token, str):
             raise Failure(BAD_REQUEST, "auth.accessToken: missing.")
         client_id = self.identity.client_id
-        asked = None if client_id in (None, "*") else client_id
-        self.identity = await self.gateway.keyring.identify(
-            Credentials(key=None, token=token, client_id=asked)
-        )
+        asked = None if client_id == "*" else client_id
+        identity = await self.gateway.keyring.identify(Credentials(None, token, asked))
+        if identity.app != self.identity.app:
+            raise Failure(INCOMPATIBLE, "These credentials are of another app.")
+        self.identity = identity
         self._mind_the_end()
         self._send_connected()
         for each in tuple(self.attachments.values()):
-            self.check_rights(each)
+            await self._check_rights(each)
 
-    def check_rights(self, attached: Attachment) -> None:
+    async def _check_rights(self, attached: Attachment) -> None:
         """After other credentials: an attachment may be for more, for less, or for nothing."""
         name = channels.parse(attached.asked).name
         modes = attaching.granted(attached.wanted, self.identity.capability.ops(name))
-        if not modes:
-            self.fail_channel(attached.asked, not_capable("being attached", attached.asked))
+        lost = attached.modes & ~modes
         attached.modes = modes
+        if not modes:
+            failure = not_capable("being attached", attached.asked)
+            await self._fail_channel(attached.asked, failure)
+        elif Flag.PRESENCE in lost:
+            await self._leave_presence(attached)
 
     async def _close(self) -> None:
         """For good: members leave at once, and nobody resumes it."""

@@ -7,7 +7,7 @@ the log. Not served: messages that change, annotations, push. Figures (`/stats`)
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pullse.errors import Refusal, Unavailable
 from pullse.gateway import publishing, reading, sandbox, sse
@@ -114,24 +114,32 @@ class Rest:
 
     async def _answer(self, request: Request) -> Application:
         segments = segments_of(request.scope, request.headers)
-        methods, names = calls_at(segments)
+        shape, names = shape_of(segments)
+        methods = CALLS[shape]
         if request.method == "OPTIONS":
             return preflight(request, methods)
         call = methods.get(request.method)
         if call is None:
             return other_method(request, segments, methods)
+        request.scope["call"] = Called(request.method, "/" + "/".join(shape))
         request.check()
         found = await call(request, *names)
         return answer(request, found) if isinstance(found, Result) else found
 
 
-def calls_at(segments: list[str]) -> tuple[Methods, list[str]]:
-    """What can be done at a path, and the names in it. Raises Failure."""
+class Called(NamedTuple):
+    """What the metrics count a request as."""
+
+    method: str
+    path: str
+
+
+def shape_of(segments: list[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Which address of `CALLS` a path is, and the names in it. Raises Failure."""
     for positions in ((), (1,), (1, 3)):
-        shape = (ANY if index in positions else each for index, each in enumerate(segments))
-        found = CALLS.get(tuple(shape))
-        if found is not None:
-            return found, [segments[index] for index in positions]
+        shape = tuple(ANY if index in positions else each for index, each in enumerate(segments))
+        if shape in CALLS:
+            return shape, [segments[index] for index in positions]
     raise nothing_here()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pullse.gateway import keys, presence
+from pullse.gateway import channels, keys, presence
 from pullse.gateway.auth import Identity
 from pullse.gateway.capability import Capability
 from pullse.gateway.errors import BAD_REQUEST, NOT_CAPABLE, NOT_FOUND, Failure
@@ -132,7 +132,7 @@ async def make_key(db: Db, secret: Secret, app: str, wish: KeyWish) -> dict[str,
 
 async def seed(db: Db, app: str, wish: ChannelWish) -> None:
     """Members as if they had entered, one after the other."""
-    topic = Identity(app, "", Capability.parse(ALL), None).topic(wish.name)
+    topic = Identity(app, "", Capability.parse(ALL), None).topic(channels.parse(wish.name).name)
     for index, each in enumerate(wish.presence):
         client_id = each.client_id or ""
         check_client_id(client_id)

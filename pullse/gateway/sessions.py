@@ -49,7 +49,7 @@ class Sessions:
         database = gateway.database
         self._opening: Loader[Opened, None] = Loader(database, connections.open_all)
         self._dropping: Loader[tuple[str, UUID], None] = Loader(database, connections.drop_all)
-        self._drops: set[asyncio.Task[None]] = set()
+        self._drops: dict[str, asyncio.Task[None]] = {}
 
     def accept(self, upgrade: Upgrade, socket: Socket) -> Connection:
         """For `kit.websockets`; who it is comes out when the connection is open."""
@@ -79,6 +79,8 @@ class Sessions:
         """Take it over from wherever it was. None when it can't be."""
         if "\0" in id_:
             return None
+        if id_ in self._drops:  # or its end would be written down after its return
+            await asyncio.wait([self._drops[id_]])
         identity = connection.identity
         async with self.gateway.database.transaction() as db:
             before = await connections.resume(
@@ -96,29 +98,36 @@ class Sessions:
         return before
 
     def add(self, connection: Connection) -> None:
+        known = self.connections.get(connection.id)
         self.connections[connection.id] = connection
+        if known is not None:  # two came back at the same time
+            known.taken_over()
 
     def remove(self, connection: Connection) -> None:
         """Its socket is gone."""
         if self.connections.get(connection.id) is connection:
             del self.connections[connection.id]
             task = asyncio.ensure_future(self._drop(connection.id))
-            self._drops.add(task)
-            task.add_done_callback(self._drops.discard)
+            self._drops[connection.id] = task
+            task.add_done_callback(lambda _: self._drops.pop(connection.id, None))
 
     async def _drop(self, id_: str) -> None:
-        try:
-            await self._dropping.load((id_, self.process))
-        except Unavailable:
-            log.warning("The end of a connection could not be written down")
+        """Until it is written down: what is not would be present for ever."""
+        while True:
+            try:
+                return await self._dropping.load((id_, self.process))
+            except Unavailable as error:
+                log.debug("The end of a connection waits: %s", error)
+                await asyncio.sleep(BEAT)
 
     async def close(self, connection: Connection) -> None:
         """By its client, for good."""
-        self.connections.pop(connection.id, None)
         async with self.gateway.database.session() as db:
             if await presence.leave_all(db, [connection.id]):
                 self.gateway.tail.wake()
             await connections.close(db, connection.id)
+        if self.connections.get(connection.id) is connection:
+            del self.connections[connection.id]
 
     # For the hub
 
@@ -184,6 +193,8 @@ class Sessions:
             revocation = self.gateway.keyring.revocation_of(each.identity)
             if revocation is not None:
                 each.disconnect(Failure(TOKEN_REVOKED, "The token was revoked."))
+            elif self.gateway.keyring.is_to_renew(each.identity) and not each.is_asked:
+                each.ask_for_token()
 
     async def _tell_counts(self, db: Db) -> None:
         """Write down how many are attached where, as far as it has changed."""

@@ -339,7 +339,7 @@ def read(request: Request, client: Any) -> Upgrade:
     return Upgrade(
         unquote(path),
         query,
-        [(plain(name).lower(), plain(value)) for name, value in request.headers.raw_items()],
+        [(plain(name), plain(value)) for name, value in request.headers.raw_items()],
         str(client[0]) if client else "",
     )
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 LONG = int(os.environ.get("SCHEMATHESIS_CASES", "0"))
-OPERATIONS = 17
+OPERATIONS = 19
 
 # A value that fits its shape may still name an agent, a cursor or a version that is not there,
 # so what is valid by the description alone need not be accepted.
