@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Coroutine
@@ -77,6 +78,8 @@ RENEW = 30
 BEHIND = 256_000
 """Bytes that may wait to be sent while the past is read for a client."""
 PING = b"\x89\x00"
+MEMBER = re.compile("[0-9]{1,18}:[0-9]{1,9}")
+"""Of the id of what is said of a member: what comes after the connection's."""
 
 
 class Connection:
@@ -245,7 +248,9 @@ class Connection:
             self.disconnect(Failure(INTERNAL, "Something went wrong on our side.", 500))
         finally:
             self._task = None
-            if self._inbox and self.is_open:
+            if not self.is_open:
+                self.sessions.remove(self)
+            elif self._inbox:
                 self._task = asyncio.create_task(self._guarded(self._work()))
 
     async def _connect(self) -> None:
@@ -265,12 +270,9 @@ class Connection:
             self.id, self.secret = connections.new_id(), connections.new_secret()
             await self.sessions.open(self)
         self.query = {"heartbeats": self.query.get("heartbeats", "")}
-        self.sessions.add(self)
         await self.sessions.ready()  # it may have gone to rest meanwhile
         if self.is_open:
             self._send_connected(error)
-        else:
-            self.sessions.remove(self)
 
     async def _resume(self, key: str) -> bool:
         id_, _, secret = key.partition("!")
@@ -279,7 +281,7 @@ class Connection:
         before = await self.sessions.resume(self, id_, secret, fresh)
         if before is None:
             return False
-        self.id, self.secret = id_, fresh or secret
+        self.secret = fresh or secret
         return True
 
     def _send_connected(self, error: Failure | None = None) -> None:
@@ -486,8 +488,9 @@ class Connection:
             if "\0" in client_id:
                 raise Failure(BAD_CLIENT_ID, "clientId: without NUL.")
             id_ = f"{self.id}:{incoming.msg_serial}:{index}"
-            if given.id is not None and given.id.startswith(f"{self.id}:"):
-                id_ = given.id[:200]  # who enters again after a cut says so by the same id
+            known = (given.id or "").partition(":")
+            if known[0] == self.id and MEMBER.fullmatch(known[2]):
+                id_ = "".join(known)  # who enters again after a cut says so by the same id
             body = body_of(given, client_id, self.id)
             check_size([body])
             changes.append(Change(topic, given.action, client_id, self.id, id_, body))

@@ -108,7 +108,7 @@ async def append(db: Db, drafts: Sequence[Draft]) -> list[Stored]:
                FROM unnest($1::text[], $2::text[], $3::bytea[])
                     WITH ORDINALITY AS draft (channel, once, body, position)
            ORDER BY position
-        ON CONFLICT (channel, once) WHERE action = 0 DO NOTHING
+        ON CONFLICT (once, channel) WHERE action = 0 DO NOTHING
           RETURNING tx, id, channel, once, at
         """,
         channels,
@@ -267,7 +267,12 @@ KINDS = {
     "ticket": FACT.format(which="ticket_id = $1::text::uuid"),
 }
 OF_FACTS = ("updates", "activity", "ticket")
-ORDERS = {False: "ORDER BY tx, id LIMIT $8", True: "ORDER BY tx DESC, id DESC LIMIT $8"}
+# Forwards only what is settled, so that nothing appears behind whoever goes on from there.
+SETTLED = "AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()"
+ORDERS = {
+    False: f"{SETTLED} ORDER BY tx, id LIMIT $8",
+    True: "ORDER BY tx DESC, id DESC LIMIT $8",
+}
 STATEMENTS = {
     (kind, is_backwards): statement + order
     for kind, statement in KINDS.items()

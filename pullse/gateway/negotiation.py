@@ -53,7 +53,7 @@ class Request:
         self.scope = scope
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        query = scope["query_string"].decode("latin-1")
+        query = scope["query_string"].decode(errors="replace")
         self.query = dict(parse_qsl(query, keep_blank_values=True))
         self.has_envelope = self.query.get("envelope") == "json"
         self.format = JSON if self.has_envelope else answer_format(self.headers, self.query)

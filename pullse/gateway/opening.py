@@ -16,9 +16,6 @@ from pullse.kit.edge import Annex
 from pullse.kit.tail import Tail
 from pullse.settings import Ably
 
-BODY_AT_MOST = 2 << 20
-"""Bytes of a batch."""
-
 
 @dataclass(frozen=True)
 class Realtime:
@@ -33,7 +30,7 @@ class Realtime:
     def annex(self) -> Annex | None:
         if self.gateway is None or self.sessions is None:
             return None
-        return Annex(Rest(self.gateway), SEGMENTS, BODY_AT_MOST, self.sessions.accept)
+        return Annex(Rest(self.gateway), SEGMENTS, self.sessions.accept)
 
     @property
     def works(self) -> Mapping[str, Callable[[], Any]]:

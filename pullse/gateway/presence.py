@@ -120,7 +120,10 @@ async def enter(db: Db, change: Change) -> Place | None:
             SELECT $1, $2, $3, $4, $5 FROM room WHERE is_enough
             ON CONFLICT (channel, client_id, connection_id) DO UPDATE
                   SET message_id = excluded.message_id, body = excluded.body, at = now()
-                WHERE member.message_id <> excluded.message_id
+                WHERE (split_part(excluded.message_id, ':', 2)::numeric,
+                       split_part(excluded.message_id, ':', 3)::numeric)
+                    > (split_part(member.message_id, ':', 2)::numeric,
+                       split_part(member.message_id, ':', 3)::numeric)
             RETURNING 1
         ), told AS (
             INSERT INTO channel_messages (channel, action, once, body)
@@ -152,11 +155,14 @@ async def leave(db: Db, change: Change) -> Place | None:
         """
         DELETE FROM channel_members
          WHERE channel = $1 AND client_id = $2 AND connection_id = $3
+           AND (split_part(message_id, ':', 2)::numeric, split_part(message_id, ':', 3)::numeric)
+             < (split_part($4, ':', 2)::numeric, split_part($4, ':', 3)::numeric)
         RETURNING body
         """,
         change.channel,
         change.client_id,
         change.connection_id,
+        change.message_id,
     )
     if known is None:
         return None

@@ -38,7 +38,7 @@ def now() -> int:
 
 
 async def stats(request: Request) -> Result:
-    """None are kept; metrics are at /health."""
+    """None are kept; what is counted is at /metrics."""
     await request.identify()
     return Result([])
 
@@ -184,7 +184,7 @@ async def message(request: Request, channel: str, serial: str) -> Result:
     if not all(each.isascii() and each.isdigit() and len(each) < 19 for each in (tx, id_, epoch)):
         raise no_message
     at = Place(int(tx), int(id_))
-    span = Span(Place(at.tx, at.id - 1), Place(at.tx, at.id + 1), count=1)
+    span = Span(Place(at.tx, at.id - 1), Place(at.tx, at.id + 1), count=1, is_backwards=True)
     found = await request.gateway.history(identity, channel, span)
     if not found or found[0][1].serial != serial:
         raise no_message

@@ -72,6 +72,7 @@ class Sessions:
         secret = connections.hashed(connection.secret)
         identity, remain = connection.identity, connection.remain
         await self._opening.load(Opened(connection.id, self.process, secret, identity, remain))
+        self._add(connection)
 
     async def resume(
         self, connection: Connection, id_: str, secret: str, fresh: str | None
@@ -79,28 +80,32 @@ class Sessions:
         """Take it over from wherever it was. None when it can't be."""
         if "\0" in id_:
             return None
-        if id_ in self._drops:  # or its end would be written down after its return
-            await asyncio.wait([self._drops[id_]])
         identity = connection.identity
-        async with self.gateway.database.transaction() as db:
-            before = await connections.resume(
-                db, id_, secret, process=self.process, identity=identity, fresh=fresh
-            )
-        if before is None:
-            return None
-        known = self.connections.pop(id_, None)
-        if known is not None:
-            known.taken_over()
-        elif before.was_live and before.process != self.process:
+        before = None
+        while before is None or id_ in self._drops:
+            # The end of its old socket must not be written down after its return.
+            if id_ in self._drops:
+                await asyncio.wait([self._drops[id_]])
+            async with self.gateway.database.transaction() as db:
+                found = await connections.resume(
+                    db, id_, secret, process=self.process, identity=identity, fresh=fresh
+                )
+            if found is None:
+                return None
+            before, secret, fresh = before or found, fresh or secret, None
+        connection.id = id_
+        self._add(connection)
+        if before.was_live and before.process != self.process:
             async with self.gateway.database.session() as db:
                 await connections.tell_taken(db, before.process, id_)
             self.gateway.tail.wake()
         return before
 
-    def add(self, connection: Connection) -> None:
+    def _add(self, connection: Connection) -> None:
+        """The row is its own now, also if its socket is gone meanwhile (see `remove`)."""
         known = self.connections.get(connection.id)
         self.connections[connection.id] = connection
-        if known is not None:  # two came back at the same time
+        if known is not None:
             known.taken_over()
 
     def remove(self, connection: Connection) -> None:

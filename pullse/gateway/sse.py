@@ -12,14 +12,10 @@ those before it have the one of the place before.
 
 import asyncio
 import contextlib
-import re
 import time
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from pullse.errors import Gone, Invalid, Unavailable
 from pullse.gateway import channels, log
@@ -33,12 +29,13 @@ from pullse.gateway.errors import (
     UNAVAILABLE,
     Failure,
 )
+from pullse.gateway.event_forms import Event, Events, Form, Lines
 from pullse.gateway.hub import Delivery
 from pullse.gateway.log import EVER, Entry, Item, Newest, Span
 from pullse.gateway.negotiation import Request, cross_origin, refusal
 from pullse.gateway.reading import BIGGEST, names
 from pullse.gateway.shown import message_of
-from pullse.gateway.wire import JSON, Flag, Message
+from pullse.gateway.wire import Flag, Message
 from pullse.kit import events
 from pullse.kit.db import Db
 from pullse.kit.events import Place
@@ -61,11 +58,8 @@ TOGETHER = 200
 """Events read at once, of all channels, while a stream catches up."""
 PIECE = 64_000
 """Characters sent at once."""
-RETRY = 1_000
-"""Milliseconds after which an EventSource that was cut comes back."""
 SPINS = 100
 """Turns of the loop for which the rest of a place is waited for."""
-LINE = re.compile(r"\r\n|\r|\n")
 
 
 # Opening
@@ -83,7 +77,7 @@ async def lines_or_events(request: Request) -> Any:
     return await opened(request, Lines())
 
 
-async def opened(request: Request, form: "Form") -> Any:
+async def opened(request: Request, form: Form) -> Any:
     """All that can be refused is refused here, as plain HTTP. Raises Failure."""
     if not (request.query.get("v") or request.header(b"x-ably-version")):
         raise Failure(NO_VERSION, "Stateless connections must specify a protocol version: v=1.2.")
@@ -100,106 +94,6 @@ async def opened(request: Request, form: "Form") -> Any:
     if request.scope.get("is_head"):
         return Answer(200, b"", stream.headers)
     return stream
-
-
-# What is sent
-
-
-class Event(NamedTuple):
-    """`text` is the payload, or the JSON of the message."""
-
-    place: Place
-    name: str
-    text: str
-
-
-class Form:
-    """How events are written."""
-
-    content_type = b""
-    is_enveloped = True
-    has_heartbeats = False
-
-    def content(self, message: Message, channel: str) -> str:
-        if not self.is_enveloped:
-            return self.raw(message.data)
-        shown = msgspec.structs.replace(JSON.shown(message), channel=channel)
-        return msgspec.json.encode(shown).decode()
-
-    def raw(self, data: Any) -> str:
-        raise NotImplementedError
-
-    def event(self, event: Event, id_: str) -> str:
-        raise NotImplementedError
-
-    def opening(self, id_: str) -> str:
-        raise NotImplementedError
-
-    def error(self, failure: Failure) -> str:
-        raise NotImplementedError
-
-    def place(self, id_: str) -> str:
-        """An id without an event."""
-        raise NotImplementedError
-
-    def heartbeat(self) -> str:
-        raise NotImplementedError
-
-
-class Events(Form):
-    """Server-Sent Events. A block without data is no event, but its id counts."""
-
-    content_type = b"text/event-stream"
-
-    def raw(self, data: Any) -> str:
-        return text_of(data)
-
-    def event(self, event: Event, id_: str) -> str:
-        data = "\n".join(f"data: {line}" for line in LINE.split(event.text))
-        return f"id: {id_}\nevent: {event.name}\n{data}\n\n"
-
-    def opening(self, id_: str) -> str:
-        return f"retry: {RETRY}\n{self.place(id_)}"
-
-    def error(self, failure: Failure) -> str:
-        return f"event: error\ndata: {msgspec.json.encode(failure.info).decode()}\n\n"
-
-    def place(self, id_: str) -> str:
-        return f"id: {id_}\n\n"
-
-    def heartbeat(self) -> str:
-        return "event: heartbeat\ndata:\n\n" if self.has_heartbeats else ":keepalive\n\n"
-
-
-class Lines(Form):
-    """One JSON object a line; empty lines only say that we are still here."""
-
-    content_type = b"application/x-ndjson"
-
-    def raw(self, data: Any) -> str:
-        return msgspec.json.encode(None if data is None else text_of(data)).decode()
-
-    def event(self, event: Event, id_: str) -> str:
-        return f'{{"id":"{id_}","event":"{event.name}","data":{event.text}}}\n'
-
-    def opening(self, id_: str) -> str:
-        return "\n"
-
-    def error(self, failure: Failure) -> str:
-        return f'{{"event":"error","data":{msgspec.json.encode(failure.info).decode()}}}\n'
-
-    def place(self, id_: str) -> str:
-        return ""
-
-    def heartbeat(self) -> str:
-        return '{"event":"heartbeat"}\n' if self.has_heartbeats else "\n"
-
-
-def text_of(data: Any) -> str:
-    """A payload alone: bytes are base64."""
-    if isinstance(data, bytes):
-        return b64encode(data).decode()
-    return data or ""
 
 
 # The streams of a process
@@ -394,10 +288,9 @@ class Stream:
         self._place = end
         error, backlog = "", []
         if asked:
-            try:
-                self._place = resumed(asked, newest)
-            except Failure as failure:
-                error = self.form.error(failure)
+            self._place, is_whole = resumed(asked, newest, self.listeners)
+            if not is_whole:
+                error = self.form.error(lost())
         else:
             backlog = await self._rewound(end)
             if backlog:
@@ -488,19 +381,23 @@ class Stream:
         return events.cursor(self.gateway.epoch, self._place)
 
 
-def resumed(asked: str, newest: Newest) -> Place:
-    """The place that an id names. Raises Failure if what came after it is not all there."""
-    lost = Failure(
-        CHANNEL_CONTINUITY_LOST,
-        "What came after the last event is not known any more; the stream goes on from now.",
-    )
+def resumed(asked: str, newest: Newest, topics: Iterable[str]) -> tuple[Place, bool]:
+    """
+    Where to go on after an id, and whether all that came after it is still there.
+
+    Facts are kept for good, what is on free channels for a day: of that, what is left is
+    sent. An id of another life of the database names no place: then it is the end.
+    """
     try:
         place = events.place_of(asked, newest.position)
     except (Invalid, Gone):
-        raise lost from None
-    if place < newest.horizon:
-        raise lost
-    return place
+        return newest.place, False
+    return place, place >= newest.horizon or all(map(channels.is_projection, topics))
+
+
+def lost() -> Failure:
+    message = "Not all that came after the last event is known any more."
+    return Failure(CHANNEL_CONTINUITY_LOST, message, 404)
 
 
 async def rewound(db: Db, listener: Listener, rewind: Rewind, end: Place) -> list[Event]:

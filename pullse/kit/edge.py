@@ -52,12 +52,11 @@ class TooLarge(BaseException):
 
 @dataclass(frozen=True)
 class Annex:
-    """An application beside the calls, with its own door, answers and headers."""
+    """An application beside the calls, with its own door, answers and limits."""
 
     app: Application
     segments: Set[str]
     """First segments of the paths that are its own."""
-    body_at_most: int
     accept: Callable[[Upgrade, Socket], Session]
 
 
@@ -94,7 +93,6 @@ class Edge:
         annex = self.annex
         if annex is not None and scope["path"][1:].partition("/")[0] not in annex.segments:
             annex = None
-        most = BODY_AT_MOST if annex is None else annex.body_at_most
         extra = [(b"x-request-id", request_id), NOSNIFF, NO_CACHE]
         if annex is None and origin is not None and self.guard.allows_origin(origin):
             extra += cors(origin)
@@ -114,15 +112,16 @@ class Edge:
         try:
             early = self._early(scope, headers, request_id, annex)
             length = headers.get(b"content-length")
-            if length is not None and (not length.isdigit() or int(length) > most):
-                early = early or too_large()
+            is_ours = early is None and annex is None
+            if is_ours and length is not None and not within(length):
+                early = too_large()
             if early is not None:
                 await early(scope, receive, send_with_headers)
                 return
             if is_head:
                 scope = {**scope, "method": "GET", "is_head": True}
-            if length is None and scope["method"] != "GET":
-                receive = bounded(receive, most)
+            if is_ours and length is None and scope["method"] != "GET":
+                receive = bounded(receive)
             app = self.app if annex is None else annex.app
             await app(scope, receive, send_with_headers)
         except TooLarge:
@@ -162,7 +161,11 @@ class Edge:
         return not self.under_way
 
 
-def bounded(receive: Receive, most: int) -> Receive:
+def within(length: bytes) -> bool:
+    return length.isdigit() and int(length) <= BODY_AT_MOST
+
+
+def bounded(receive: Receive) -> Receive:
     """Count what comes in when nobody said how much it will be."""
     total = 0
 
@@ -170,7 +173,7 @@ def bounded(receive: Receive, most: int) -> Receive:
         nonlocal total
         message: Any = await receive()
         total += len(message.get("body", b""))
-        if total > most:
+        if total > BODY_AT_MOST:
             raise TooLarge
         return message
 
@@ -178,7 +181,9 @@ def bounded(receive: Receive, most: int) -> Receive:
 
 
 def too_large() -> Answer:
-    return no(413, "The body is too large.", "too_large", headers=[(b"connection", b"close")])
+    return no(
+        413, "The body is larger than 1 MiB.", "too_large", headers=[(b"connection", b"close")]
+    )
 
 
 def cors(origin: bytes) -> list[tuple[bytes, bytes]]:

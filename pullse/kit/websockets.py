@@ -15,6 +15,7 @@ import logging
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -77,7 +78,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = HTTPStatus(status)
         self.message = message
 
 

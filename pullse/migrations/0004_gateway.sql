@@ -59,7 +59,8 @@ CREATE TABLE channel_messages (
     body    bytea       NOT NULL,
     CONSTRAINT channel_messages_in_reading_order PRIMARY KEY (tx, id)
 );
-CREATE UNIQUE INDEX channel_messages_once ON channel_messages (channel, once) WHERE action = 0;
+-- The id first, so that the planner never takes this one to read a channel.
+CREATE UNIQUE INDEX channel_messages_once ON channel_messages (once, channel) WHERE action = 0;
 CREATE INDEX channel_messages_by_channel ON channel_messages (channel, tx, id);
 ALTER TABLE channel_messages ENABLE ROW LEVEL SECURITY;
 
