@@ -199,8 +199,8 @@ async def until_closed(ws: ClientConnection) -> AsyncIterator[str | bytes]:
             yield await ws.recv()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 5
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    give_up = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < give_up
         await asyncio.sleep(0.005)
@@ -237,15 +237,18 @@ async def test_an_application_without_accept_takes_none() -> None:
         assert (await answer(port, HANDSHAKE)).startswith(b"HTTP/1.1 404 ")
 
 
-async def test_a_bug_in_accept_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("status", [None, 999])
+async def test_a_bug_in_accept_is_a_500(
+    status: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(upgrade: Upgrade, socket: Socket) -> None:
-        raise LookupError("by mistake")
+        raise Refused(status, "by mistake") if status else LookupError("by mistake")
 
     async with serving(Talks(broken)) as port:
         response = await answer(port, HANDSHAKE)
     assert response.startswith(b"HTTP/1.1 500 ")
     assert b"mistake" not in response
-    assert "by mistake" in caplog.text
+    assert "A WebSocket could not be accepted" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -300,10 +303,10 @@ async def test_it_cannot_overtake_a_request_under_way(talks: Talks, port: int) -
 async def test_the_patience_with_requests_is_not_for_websockets(
     monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
-    monkeypatch.setattr(http, "STALLED", 0.1)
-    monkeypatch.setattr(websockets, "STALLED", 0.1)
+    monkeypatch.setattr(http, "STALLED", 0.2)
+    monkeypatch.setattr(websockets, "STALLED", 0.2)
     async with raw(port) as it:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.4)
         it.send(masked(TEXT, b"still here"))
         assert await it.frame() == (TEXT, b"still here")
 
@@ -403,6 +406,32 @@ async def test_a_close_does_not_wait_for_who_never_reads(
         await until(lambda: talks.all[0].ended == 1)
 
 
+async def test_nor_does_an_end_without_a_close(
+    monkeypatch: pytest.MonkeyPatch, talks: Talks, port: int
+) -> None:
+    monkeypatch.setattr(websockets, "UNANSWERED", 0.2)
+    monkeypatch.setattr(websockets, "UNSENT_AT_MOST", 1 << 26)
+    async with raw(port) as it:
+        it.writer.transport.pause_reading()
+        talks.all[0].socket.send(frame(b"x" * (1 << 25)))
+        it.writer.write_eof()
+        await until(lambda: talks.all[0].ended == 1)
+
+
+async def test_both_close(caplog: pytest.LogCaptureFixture) -> None:
+    class Short(Talk):
+        def received(self, data: str | bytes) -> None:
+            self.socket.close(4000)
+
+    talks = Talks(Short)
+    async with serving(talks) as port, raw(port) as it:
+        it.send(masked(TEXT, b"bye"), masked(PING), masked(CLOSE, struct.pack("!H", 1001)))
+        assert await it.frame() == (Opcode.PONG, b"")
+        assert await it.close_code() == 1001
+        await until(lambda: talks.all[0].ended == 1, websockets.UNANSWERED / 2)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("close", [b"", b"\x03\xe8", b"\x0f\xa1bye"])
 async def test_the_clients_close_is_answered(talks: Talks, port: int, close: bytes) -> None:
     async with raw(port) as it:
@@ -410,7 +439,7 @@ async def test_the_clients_close_is_answered(talks: Talks, port: int, close: byt
         assert await it.frame() == (TEXT, b"last")
         assert await it.frame() == (CLOSE, close)
         assert await it.reader.read() == b""
-    await until(lambda: talks.all[0].ended == 1)
+        await until(lambda: talks.all[0].ended == 1, websockets.UNANSWERED / 2)
     assert talks.all[0].heard == ["last"]
 
 
@@ -573,7 +602,7 @@ async def test_a_flood_of_pings_is_no_way_around_it(traced: None, talks: Talks, 
     transport, before = await deaf(port)
     await until(lambda: len(talks.all) == 1)
     pings = masked(PING, b"x" * 125) * 1000
-    for _ in range(200):
+    for _ in range(1000):
         if talks.all[0].ended:
             break
         if transport.get_write_buffer_size() < 1 << 20:
@@ -636,7 +665,7 @@ async def test_a_paused_socket_is_not_read() -> None:
         socket.pause()
         socket.close()
         it.send(masked(CLOSE))
-        await until(lambda: talks.all[0].ended == 1)
+        await until(lambda: talks.all[0].ended == 1, websockets.UNANSWERED / 2)
         socket.pause()
         socket.resume()
 
@@ -646,7 +675,7 @@ async def test_a_paused_socket_is_not_read() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websockets, "STALLED", 0.2)
+    monkeypatch.setattr(websockets, "STALLED", 0.3)
 
 
 LONG = masked(TEXT, b"x" * 1000)
@@ -695,7 +724,7 @@ async def test_who_is_always_in_a_message_but_gets_on_is_heard(
             it.send(LONG[500:], LONG[:500])
         await until(lambda: len(talks.all[0].heard) == 10)
         it.send(LONG[500:])
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.5)
         assert talks.all[0].ended == 0
 
 
@@ -706,7 +735,12 @@ async def test_the_time_that_we_do_not_read_does_not_count(
         it.send(LONG[:500])
         await asyncio.sleep(0.05)
         talks.all[0].socket.pause()
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.5)
+        assert talks.all[0].ended == 0
+        talks.all[0].received = lambda data: talks.all[0].socket.pause()
+        talks.all[0].socket.resume()
+        it.send(LONG[500:], LONG[:500])
+        await asyncio.sleep(0.5)
         assert talks.all[0].ended == 0
         talks.all[0].socket.resume()
         await until(lambda: talks.all[0].ended == 1)
