@@ -41,12 +41,12 @@ SLOW = (
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
     "tests/gateway/test_processes.py",
-    "tests/clients/test_ably_js_long.py",
-    "tests/clients/test_ably_python_long.py",
+    "tests/clients/test_ably_",
     "tests/clients/test_chromium.py",
+    "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
 )
-"""Databases of every kind, backups between them, kill -9, clients through many cuts."""
+"""Databases of every kind, backups between them, kill -9, Ably's clients through many cuts."""
 
 FIRST = "tests/clients/test_silence.py"
 """Two minutes of waiting: other workers go on meanwhile."""
