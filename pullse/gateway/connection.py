@@ -72,6 +72,12 @@ BYTES_AT_MOST = 1_000_000
 """Frames, and bytes of them, that wait; then no more is read until they are done."""
 TOGETHER = 100
 """Frames of a kind that are done at once."""
+RATE = 1_000
+BURST = 2_000
+"""
+Messages that a connection publishes a second, and at once after a pause; of who sends more,
+less is read. All channels share one log, so what one says is in the way of all others.
+"""
 MEMBERS_TOGETHER = 50
 """Members that are written at once: what others say is not shown before that has ended."""
 IDLE = 15_000
@@ -94,6 +100,7 @@ class Connection:
     """A `kit.websockets.Session`."""
 
     __slots__ = (
+        "_ahead",
         "_bytes",
         "_headers",
         "_inbox",
@@ -145,6 +152,7 @@ class Connection:
         self.sent_at = time.monotonic()
         self._inbox: deque[Incoming] = deque()
         self._bytes = 0
+        self._ahead = 0.0
         self._task: asyncio.Task[None] | None = None
         self._is_paused = False
         self._room: asyncio.Event | None = None
@@ -323,7 +331,7 @@ class Connection:
     async def _resume(self, key: str) -> bool:
         id_, _, secret = key.partition("!")
         # Who recovers is another client: the key of the one before is void from now on.
-        fresh = connections.new_secret() if "recover" in self.query else None
+        fresh = connections.recovering() if "recover" in self.query else None
         before = await self.sessions.resume(self, id_, secret, fresh)
         if before is None:
             return False
@@ -335,7 +343,7 @@ class Connection:
             "connectionKey": f"{self.id}!{self.secret}",
             "maxMessageSize": MESSAGE_AT_MOST,
             "maxFrameSize": FRAME_AT_MOST,
-            "maxInboundRate": 1000,
+            "maxInboundRate": RATE,
             "maxOutboundRate": 1000,
             "connectionStateTtl": connections.TTL * 1000,
             "maxIdleInterval": self.idle,
@@ -413,13 +421,25 @@ class Connection:
                 self._refuse(incoming, batch)
             else:
                 self._acknowledge(incoming, [{"serials": [next(serials) for _ in batch]}])
+        await self._rest(len(drafts))
+
+    async def _rest(self, count: int) -> None:
+        """After so many messages, until the next ones are due."""
+        now = time.monotonic()
+        self._ahead = max(self._ahead, now - BURST / RATE) + count / RATE
+        if self._ahead > now:
+            await asyncio.sleep(self._ahead - now)
 
     def _draft(self, incoming: Incoming) -> list[Draft] | Failure:
         try:
             if incoming.msg_serial is None or not incoming.messages:
                 raise Failure(BAD_REQUEST, "A MESSAGE has a msgSerial and messages.")
             drafts = self.gateway.drafted(
-                Publisher(self.identity, self.id, f"{self.id}:{incoming.msg_serial}"),
+                Publisher(
+                    self.identity,
+                    self.id,
+                    f"{self.id}{connections.series(self.secret)}:{incoming.msg_serial}",
+                ),
                 incoming.channel or "",
                 [self.format.published(each) for each in incoming.messages],
             )

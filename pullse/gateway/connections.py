@@ -19,6 +19,7 @@ from pullse.gateway.log import MADE
 from pullse.gateway.wire import STORED, Body
 from pullse.kit.db import Db, Struct
 
+RECOVERED = "~"
 ALPHABET = string.ascii_letters + string.digits
 STALE = 8
 """Seconds without a beat after which a process is taken for dead."""
@@ -51,6 +52,20 @@ def new_id() -> str:
 
 def new_secret() -> str:
     return secrets.token_urlsafe(18)
+
+
+def recovering() -> str:
+    """The secret of a connection that another client goes on with."""
+    return RECOVERED + new_secret()
+
+
+def series(secret: str) -> str:
+    """
+    What comes before the serials of what a client publishes.
+
+    Who recovers may count from an old serial: its messages are not those of its predecessor.
+    """
+    return f".{hashed(secret).hex()[:8]}" if secret.startswith(RECOVERED) else ""
 
 
 def hashed(secret: str) -> bytes:

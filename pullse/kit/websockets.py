@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import uvicorn
 from uvicorn.server import ServerState
+from websockets import http11
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, SERVER, Protocol
@@ -38,6 +39,11 @@ STALLED = 30.0
 """Seconds that a message may take from its first byte to its last."""
 UNANSWERED = 3.0
 """Seconds that a client has to answer a close, and to take what was sent before."""
+http11.MAX_LINE_LENGTH = 1 << 16
+"""
+Bytes of a line of the request, which may hold a token. `kit.http` has read the head already
+and has not let more in; the library by itself refuses lines of more than 8 KiB.
+"""
 REASON_AT_MOST = 123
 """Bytes of a close frame's reason (RFC 6455, 5.5)."""
 

@@ -17,6 +17,8 @@ BOTH = pytest.mark.parametrize("binary", [True, False], ids=["msgpack", "json"])
 OLD_AND_NEW = pytest.mark.parametrize("generation", ["2", "3"])
 TICKET = {"title": "Help", "description": "It broke."}
 ENTER, LEAVE, UPDATE, PRESENT = 2, 3, 4, 1
+NAME, _, SECRET = KEY.partition(":")
+PAIR = (NAME, SECRET)
 
 
 @OLD_AND_NEW
@@ -265,7 +267,7 @@ async def test_a_member_who_is_cut_stays(pullse: Served) -> None:
         assert found["isSame"]
         assert found["mine"] == ["ada"]
         path = f"/channels/{given['channel']}/presence/history?direction=forwards"
-        events = (await api.get(path, auth=tuple(KEY.split(":")))).json()
+        events = (await api.get(path, auth=PAIR)).json()
         assert [each["action"] for each in events][:1] == [ENTER]
         assert LEAVE not in [each["action"] for each in events][:-1]
 
@@ -326,7 +328,7 @@ async def test_what_is_published_through_cuts_is_published_once(
             running.say("stop")
             said = await running.result()
         path, query = f"/channels/{given['channel']}/messages", {"limit": 1000}
-        answer = await api.get(path, params=query, auth=tuple(KEY.split(":")))
+        answer = await api.get(path, params=query, auth=PAIR)
     heard = [each["data"] for each in answer.json()]
     assert all("close frame" in each for each in said["failures"]), said["failures"]
     assert sorted(heard) == sorted(f"a-{each}" for each in range(said["count"]))

@@ -39,10 +39,10 @@ async def test_60_cuts_at_random_moments_each(pullse: Served) -> None:
             count += 1
             await asyncio.sleep(0.02)
         await cutting
-        for each in listening:
-            each.say("stop", count)
-        for each in listening:
-            check(await each.result(60), count, f"seed {seed}")
+        for running in listening:
+            running.say("stop", count)
+        for running in listening:
+            check(await running.result(60), count, f"seed {seed}")
 
 
 def check(found: dict[str, Any], count: int, told: str = "") -> None:

@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -342,6 +343,16 @@ class Client:
         finally:
             self.close_code = self._socket.close_code
             self._came.set()
+
+
+@contextmanager
+def case(*values: Any) -> Iterator[None]:
+    """What fails in it tells with which of many values it did."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"with {values!r:.300}")
+        raise
 
 
 def text_of(channel_capability: Mapping[str, Sequence[str]]) -> str:

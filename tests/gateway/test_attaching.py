@@ -28,6 +28,7 @@ from tests.gateway.protocol import (
     NACK,
     RESUMED,
     Client,
+    case,
     jwt,
 )
 from tests.gateway.served import Served
@@ -67,34 +68,29 @@ async def test_without_wishes_a_client_gets_the_usual_modes(served: Served, form
     }
 
 
-@pytest.mark.parametrize(
-    ("rights", "modes"),
-    [
+async def test_modes_go_as_far_as_the_capability(served: Served) -> None:
+    for rights, modes in [
         (["subscribe"], MODE_SUBSCRIBE | MODE_PRESENCE_SUBSCRIBE),
         (["publish"], MODE_PUBLISH),
         (["presence"], MODE_PRESENCE),
         (["publish", "presence"], MODE_PUBLISH | MODE_PRESENCE),
         (["annotation-publish"], MODE_ANNOTATION_PUBLISH),
         (["*"], MODES),
-    ],
-)
-async def test_modes_go_as_far_as_the_capability(
-    served: Served, rights: list[str], modes: int
-) -> None:
-    client = await served.connect(token=jwt({"room": rights}, "ann"))
-    assert (await client.attach("room"))["flags"] == modes
+    ]:
+        with case(rights, modes):
+            client = await served.connect(token=jwt({"room": rights}, "ann"))
+            assert (await client.attach("room"))["flags"] == modes
 
 
-@pytest.mark.parametrize("rights", [{"other": ["*"]}, {"room": ["history", "channel-metadata"]}])
-async def test_without_any_right_it_fails_and_the_connection_stays(
-    served: Served, rights: dict[str, list[str]]
-) -> None:
-    client = await served.connect(token=jwt(rights, "ann"))
-    frame = await client.attach("room")
-    assert frame["action"] == ERROR
-    assert frame["channel"] == "room"
-    assert (frame["error"]["code"], frame["error"]["statusCode"]) == (40160, 401)
-    await client.pinged()
+async def test_without_any_right_it_fails_and_the_connection_stays(served: Served) -> None:
+    for rights in [{"other": ["*"]}, {"room": ["history", "channel-metadata"]}]:
+        with case(rights):
+            client = await served.connect(token=jwt(rights, "ann"))
+            frame = await client.attach("room")
+            assert frame["action"] == ERROR
+            assert frame["channel"] == "room"
+            assert (frame["error"]["code"], frame["error"]["statusCode"]) == (40160, 401)
+            await client.pinged()
 
 
 async def test_modes_are_asked_for_by_flags(served: Served) -> None:
@@ -122,12 +118,13 @@ async def test_what_is_asked_for_and_not_allowed_is_left_out(served: Served) -> 
     assert frame["error"]["code"] == 40160
 
 
-@pytest.mark.parametrize("modes", ["", "fly", "subscribe,", "subscribe fly"])
-async def test_unknown_modes_are_refused(served: Served, modes: str) -> None:
-    client = await served.connect()
-    frame = await client.attach("room", params={"modes": modes})
-    assert frame["action"] == ERROR
-    assert frame["error"]["code"] // 100 == 400
+async def test_unknown_modes_are_refused(served: Served) -> None:
+    for modes in ["", "fly", "subscribe,", "subscribe fly"]:
+        with case(modes):
+            client = await served.connect()
+            frame = await client.attach("room", params={"modes": modes})
+            assert frame["action"] == ERROR
+            assert frame["error"]["code"] // 100 == 400
 
 
 async def test_only_known_parameters_are_confirmed(served: Served) -> None:
@@ -151,9 +148,8 @@ async def test_a_qualifier_is_repeated_and_the_channel_is_the_same(served: Serve
     assert (await client.detach("[?rewind=1]room"))["action"] == DETACHED
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+async def test_a_bad_name_is_40010_and_the_connection_stays(served: Served) -> None:
+    for name in [
         "",
         ":a",
         "[meta]log",
@@ -168,24 +164,31 @@ async def test_a_qualifier_is_repeated_and_the_channel_is_the_same(served: Serve
         "ticket:",
         "ticket:42",
         "ticket:018F6A5E-7B7C-7000-8000-000000000000",
-    ],
-)
-async def test_a_bad_name_is_40010_and_the_connection_stays(served: Served, name: str) -> None:
-    client = await served.connect()
-    frame = await client.attach(name)
-    assert (frame["action"], frame["error"]["code"]) == (ERROR, 40010)
-    await client.pinged()
+    ]:
+        with case(name):
+            client = await served.connect()
+            frame = await client.attach(name)
+            assert (frame["action"], frame["error"]["code"]) == (ERROR, 40010)
+            await client.pinged()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a:b", "a[b]", "a?rewind=1", "é 😀 &=%2F+", "a" * 1000, "😀" * 250, "*", "a:*", "tickets"],
-)
-async def test_any_other_name_is_a_channel(served: Served, name: str) -> None:
-    client = await served.connect()
-    assert (await client.attach(name))["action"] == ATTACHED
-    assert (await client.publish(name, "x"))["action"] == ACK
-    assert await client.data(1, channel=name) == ["x"]
+async def test_any_other_name_is_a_channel(served: Served) -> None:
+    for name in [
+        "a:b",
+        "a[b]",
+        "a?rewind=1",
+        "é 😀 &=%2F+",
+        "a" * 1000,
+        "😀" * 250,
+        "*",
+        "a:*",
+        "tickets",
+    ]:
+        with case(name):
+            client = await served.connect()
+            assert (await client.attach(name))["action"] == ATTACHED
+            assert (await client.publish(name, "x"))["action"] == ACK
+            assert await client.data(1, channel=name) == ["x"]
 
 
 async def test_a_name_is_not_its_own_pattern(served: Served) -> None:
@@ -310,13 +313,14 @@ async def test_rewind_on_an_empty_channel_is_nothing(served: Served) -> None:
     assert await client.data(1) == ["x"]
 
 
-@pytest.mark.parametrize("rewind", ["", "x", "-1", "1.5", "1d", "s", "1 s", "99999999999999999999"])
-async def test_a_bad_rewind_fails_the_channel(served: Served, rewind: str) -> None:
-    client = await served.connect()
-    frame = await client.attach("room", params={"rewind": rewind})
-    assert frame["action"] == ERROR
-    assert frame["error"]["code"] // 100 == 400
-    assert (await client.attach(f"[?rewind={rewind}]room"))["action"] == ERROR
+async def test_a_bad_rewind_fails_the_channel(served: Served) -> None:
+    for rewind in ["", "x", "-1", "1.5", "1d", "s", "1 s", "99999999999999999999"]:
+        with case(rewind):
+            client = await served.connect()
+            frame = await client.attach("room", params={"rewind": rewind})
+            assert frame["action"] == ERROR
+            assert frame["error"]["code"] // 100 == 400
+            assert (await client.attach(f"[?rewind={rewind}]room"))["action"] == ERROR
 
 
 async def test_rewind_is_for_those_who_come_anew(served: Served) -> None:

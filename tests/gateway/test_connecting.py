@@ -26,11 +26,13 @@ from tests.gateway.protocol import (
     ERROR,
     HEARTBEAT,
     NACK,
+    case,
     jwt,
 )
 from tests.gateway.served import SECRET, Served
 
 FREE = {"*": ["*"]}
+BOTH = ("json", "msgpack")
 
 
 # -- CONNECTED --
@@ -59,22 +61,18 @@ async def test_ids_and_keys_are_never_the_same(served: Served) -> None:
     assert len({each.key.removeprefix(each.id) for each in clients}) == 20
 
 
-@pytest.mark.parametrize(
-    ("credentials", "client_id"),
-    [
+async def test_a_client_is_told_who_it_is(served: Served) -> None:
+    for credentials, client_id in [
         ({"clientId": "ann"}, "ann"),
         ({"token": jwt(FREE, "ann")}, "ann"),
         ({"token": jwt(FREE, "ann"), "clientId": "ann"}, "ann"),
         ({"token": jwt(FREE, "*")}, "*"),
         ({"token": jwt(FREE, "*"), "clientId": "ann"}, "ann"),
         ({"token": jwt(FREE)}, None),
-    ],
-)
-async def test_a_client_is_told_who_it_is(
-    served: Served, credentials: dict[str, str], client_id: str | None
-) -> None:
-    client = await served.connect(**credentials)
-    assert client.connected["connectionDetails"].get("clientId") == client_id
+    ]:
+        with case(credentials, client_id):
+            client = await served.connect(**credentials)
+            assert client.connected["connectionDetails"].get("clientId") == client_id
 
 
 async def test_both_spellings_of_the_token_and_headers_do(served: Served) -> None:
@@ -102,68 +100,71 @@ async def test_a_key_of_the_database_connects(served: Served, database: Database
 # -- refused --
 
 
-@pytest.mark.parametrize(
-    "key", ["pullse.dev:wrong", "pullse.dev:", "pullse.dev", "pullse.none:x", "a", "", ":", "\0:é"]
-)
-async def test_a_wrong_key_is_40101(served: Served, key: str) -> None:
-    refused = await served.refusal(key=key)
-    assert (refused.action, refused.error["code"]) == (ERROR, 40101)
-    assert refused.error["statusCode"] == 401
-    assert refused.error["message"]
+async def test_a_wrong_key_is_40101(served: Served) -> None:
+    for key in [
+        "pullse.dev:wrong",
+        "pullse.dev:",
+        "pullse.dev",
+        "pullse.none:x",
+        "a",
+        "",
+        ":",
+        "\0:é",
+    ]:
+        with case(key):
+            refused = await served.refusal(key=key)
+            assert (refused.action, refused.error["code"]) == (ERROR, 40101)
+            assert refused.error["statusCode"] == 401
+            assert refused.error["message"]
 
 
 async def test_no_credentials_are_40101(served: Served) -> None:
     assert (await served.refusal(key=None)).error["code"] == 40101
 
 
-@pytest.mark.parametrize(
-    ("token", "codes"),
-    [
+async def test_a_bad_token_is_refused_with_its_code(served: Served) -> None:
+    for token, codes in [
         (jwt(FREE, ttl=-1), {40142}),
         (jwt(FREE, key="pullse.dev:another-secret"), {40144}),
         (jwt({"a": ["fly"]}), {40000}),
         ("a.b.c", {40144}),
         ("nothing", {40101}),
         (jwt(FREE, key="elsewhere.key:secret"), {40400}),
-    ],
-)
-async def test_a_bad_token_is_refused_with_its_code(
-    served: Served, token: str, codes: set[int]
-) -> None:
-    refused = await served.refusal(token=token)
-    assert refused.action == ERROR
-    assert refused.error["code"] in codes
-    if refused.error["code"] == 40142:
-        assert refused.error["statusCode"] == 401
+    ]:
+        with case(token, codes):
+            refused = await served.refusal(token=token)
+            assert refused.action == ERROR
+            assert refused.error["code"] in codes
+            if refused.error["code"] == 40142:
+                assert refused.error["statusCode"] == 401
 
 
-@pytest.mark.parametrize(
-    "credentials",
-    [
+async def test_a_token_of_somebody_else_is_40102(served: Served) -> None:
+    for credentials in [
         {"token": jwt(FREE, "ann"), "clientId": "bob"},
         {"token": jwt(FREE), "clientId": "bob"},
-    ],
-)
-async def test_a_token_of_somebody_else_is_40102(
-    served: Served, credentials: dict[str, str]
-) -> None:
-    assert (await served.refusal(**credentials)).error["code"] == 40102
+    ]:
+        with case(credentials):
+            assert (await served.refusal(**credentials)).error["code"] == 40102
 
 
-@pytest.mark.parametrize("client_id", ["*", ""])
-async def test_nobody_is_called_the_wildcard(served: Served, client_id: str) -> None:
-    assert (await served.refusal(clientId=client_id)).error["code"] == 40012
+async def test_nobody_is_called_the_wildcard(served: Served) -> None:
+    for client_id in ["*", ""]:
+        with case(client_id):
+            assert (await served.refusal(clientId=client_id)).error["code"] == 40012
 
 
-@pytest.mark.parametrize("version", [None, "", "0", "1", "1.2", "x", "-2", "²", "99999999999"])
-async def test_an_unknown_version_is_refused(served: Served, version: str | None) -> None:
-    refused = await served.refusal(v=version)
-    assert (refused.action, refused.error["code"]) == (ERROR, 40017)
+async def test_an_unknown_version_is_refused(served: Served) -> None:
+    for version in [None, "", "0", "1", "1.2", "x", "-2", "²", "99999999999"]:
+        with case(version):
+            refused = await served.refusal(v=version)
+            assert (refused.action, refused.error["code"]) == (ERROR, 40017)
 
 
-@pytest.mark.parametrize("version", ["2", "2.0", "3", "5", "6", "77"])
-async def test_known_and_later_versions_connect(served: Served, version: str) -> None:
-    await served.connect(v=version)
+async def test_known_and_later_versions_connect(served: Served) -> None:
+    for version in ["2", "2.0", "3", "5", "6", "77"]:
+        with case(version):
+            await served.connect(v=version)
 
 
 async def test_there_is_a_socket_at_the_root_alone(served: Served) -> None:
@@ -192,54 +193,43 @@ async def test_a_heartbeat_is_answered_with_its_id(served: Served) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [("10000", 10_000), ("1", 5_000), ("9999999", 1_800_000), ("x", 15_000), ("-1", 15_000)],
-)
-async def test_the_interval_of_heartbeats_is_the_clients_choice(
-    served: Served, asked: str, told: int
-) -> None:
-    client = await served.connect(heartbeatInterval=asked)
-    assert client.connected["connectionDetails"]["maxIdleInterval"] == told
+async def test_the_interval_of_heartbeats_is_the_clients_choice(served: Served) -> None:
+    for asked, told in [
+        ("10000", 10_000),
+        ("1", 5_000),
+        ("9999999", 1_800_000),
+        ("x", 15_000),
+        ("-1", 15_000),
+    ]:
+        with case(asked, told):
+            client = await served.connect(heartbeatInterval=asked)
+            assert client.connected["connectionDetails"]["maxIdleInterval"] == told
 
 
-@pytest.mark.parametrize("format_", ["json", "msgpack"])
-async def test_who_hears_nothing_hears_a_heartbeat(
-    quick: None, served: Served, format_: str
-) -> None:
-    client = await served.connect(heartbeatInterval=500, format=format_)
-    times = [time.monotonic()]
-    await asyncio.sleep(2)
-    times += client.heartbeats
-    assert 2 <= len(client.heartbeats) <= 4
-    gaps = [later - sooner for sooner, later in pairwise(times)]
-    assert all(gap > 0.4 for gap in gaps), gaps
-
-
-async def test_who_wants_no_heartbeats_gets_pings(quick: None, served: Served) -> None:
-    client = await served.connect(heartbeatInterval=200, heartbeats="false")
-    await asyncio.sleep(1)
-    assert client.heartbeats == []
-    assert client.pings >= 3
-    await client.send(HEARTBEAT, id="1")  # it is still there
-    assert (await client.next())["id"] == "1"
-
-
-async def test_who_is_sent_messages_hears_no_heartbeat(quick: None, served: Served) -> None:
-    client = await served.connect(heartbeatInterval=600)
-    await client.attach("busy")
-    for _ in range(15):
-        await client.publish("busy", "x")
+async def test_who_hears_nothing_hears_a_heartbeat(quick: None, served: Served) -> None:
+    """Unless it wants none, and is pinged; who is sent messages hears enough."""
+    waiting = [await served.connect(heartbeatInterval=500, format=each) for each in BOTH]
+    pinged = await served.connect(heartbeatInterval=500, heartbeats="false")
+    busy = await served.connect(heartbeatInterval=500)
+    await busy.attach("busy")
+    started = time.monotonic()
+    for _ in range(20):
+        await busy.publish("busy", "x")
         await asyncio.sleep(0.1)
-    assert client.heartbeats == []
+    for client in waiting:
+        times = [started, *client.heartbeats]
+        assert 2 <= len(client.heartbeats) <= 4
+        assert all(later - sooner > 0.4 for sooner, later in pairwise(times)), times
+    assert 2 <= pinged.pings <= 4
+    assert pinged.heartbeats == busy.heartbeats == []
+    await pinged.pinged()
 
 
 # -- what is no protocol --
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
+async def test_nonsense_ends_the_connection_with_an_error(served: Served) -> None:
+    for data in [
         "",
         "x",
         "[]",
@@ -254,22 +244,18 @@ async def test_who_is_sent_messages_hears_no_heartbeat(quick: None, served: Serv
         '{"action":15,"msgSerial":"0"}',
         "[" * 100_000,
         b"\x81\xa6action\x00",
-    ],
-)
-async def test_nonsense_ends_the_connection_with_an_error(
-    served: Served, data: str | bytes
-) -> None:
-    client = await served.connect()
-    await client.send_as_is(data)
-    frame = await client.take(ERROR)
-    assert frame["error"]["code"] // 100 == 400
-    assert "channel" not in frame
-    await client.ended()
+    ]:
+        with case(data):
+            client = await served.connect()
+            await client.send_as_is(data)
+            frame = await client.take(ERROR)
+            assert frame["error"]["code"] // 100 == 400
+            assert "channel" not in frame
+            await client.ended()
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
+async def test_nonsense_in_messagepack_too(served: Served) -> None:
+    for data in [
         b"",
         b"\xc1",
         b"\x90",
@@ -281,14 +267,13 @@ async def test_nonsense_ends_the_connection_with_an_error(
         b"\x91" * 100_000,
         b"\x82\xa6action\x0f\xa8messages" + b"\x91" * 100_000,
         '{"action":0}',
-    ],
-)
-async def test_nonsense_in_messagepack_too(served: Served, data: str | bytes) -> None:
-    client = await served.connect(format="msgpack")
-    await client.send_as_is(data)
-    frame = await client.take(ERROR)
-    assert frame["error"]["code"] // 100 == 400
-    await client.ended()
+    ]:
+        with case(data):
+            client = await served.connect(format="msgpack")
+            await client.send_as_is(data)
+            frame = await client.take(ERROR)
+            assert frame["error"]["code"] // 100 == 400
+            await client.ended()
 
 
 async def test_others_are_not_disturbed_by_nonsense(served: Served) -> None:
@@ -300,12 +285,13 @@ async def test_others_are_not_disturbed_by_nonsense(served: Served) -> None:
     assert await well.data(1) == ["x"]
 
 
-@pytest.mark.parametrize("action", [1, 2, 4, 6, 8, 9, 11, 13, 18, 19, 20, 21])
-async def test_what_only_servers_say_is_passed_over(served: Served, action: int) -> None:
-    client = await served.connect()
-    await client.send(action, channel="room", msgSerial=0, count=1)
-    await client.pinged()
-    await client.nothing(0.05)
+async def test_what_only_servers_say_is_passed_over(served: Served) -> None:
+    for action in [1, 2, 4, 6, 8, 9, 11, 13, 18, 19, 20, 21]:
+        with case(action):
+            client = await served.connect()
+            await client.send(action, channel="room", msgSerial=0, count=1)
+            await client.pinged()
+            await client.nothing(0.05)
 
 
 async def test_a_frame_that_is_too_large_ends_the_connection(served: Served) -> None:
@@ -389,23 +375,19 @@ async def test_the_id_alone_is_no_key(served: Served) -> None:
     await client.pinged()
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
+async def test_nobody_resumes_as_somebody_else(served: Served) -> None:
+    for before, after in [
         ({"token": jwt(FREE, "ann")}, {"token": jwt(FREE, "bob")}),
         ({"clientId": "ann"}, {"clientId": "bob"}),
         ({"token": jwt(FREE, "ann")}, {"token": jwt(FREE)}),
         ({"token": jwt(FREE)}, {"token": jwt(FREE, "bob")}),
-    ],
-)
-async def test_nobody_resumes_as_somebody_else(
-    served: Served, before: dict[str, Any], after: dict[str, Any]
-) -> None:
-    client = await served.connect(**before)
-    await client.cut()
-    again = await served.resume(client, **after)
-    assert again.id != client.id
-    assert again.connected["error"]["code"] == 80018
+    ]:
+        with case(before, after):
+            client = await served.connect(**before)
+            await client.cut()
+            again = await served.resume(client, **after)
+            assert again.id != client.id
+            assert again.connected["error"]["code"] == 80018
 
 
 async def test_a_connection_that_is_too_old_is_gone(served: Served, database: Database) -> None:
@@ -559,9 +541,8 @@ async def test_a_channel_whose_rights_are_gone_fails(served: Served) -> None:
     assert (await client.publish("a", "x"))["error"]["code"] in (40160, 40165)
 
 
-@pytest.mark.parametrize(
-    ("token", "code"),
-    [
+async def test_a_bad_token_in_band_ends_the_connection(served: Served) -> None:
+    for token, code in [
         (jwt(FREE, "bob"), 40102),
         (jwt(FREE), 40102),
         (jwt(FREE, "ann", key="pullse.dev:wrong"), 40144),
@@ -569,16 +550,13 @@ async def test_a_channel_whose_rights_are_gone_fails(served: Served) -> None:
         ("nothing", 40101),
         (7, 40000),
         (None, 40000),
-    ],
-)
-async def test_a_bad_token_in_band_ends_the_connection(
-    served: Served, token: Any, code: int
-) -> None:
-    client = await served.connect(token=jwt(FREE, "ann"))
-    await client.send(AUTH, auth={"accessToken": token})
-    frame = await client.take(ERROR, DISCONNECTED)
-    assert frame["error"]["code"] == code
-    await client.ended()
+    ]:
+        with case(token, code):
+            client = await served.connect(token=jwt(FREE, "ann"))
+            await client.send(AUTH, auth={"accessToken": token})
+            frame = await client.take(ERROR, DISCONNECTED)
+            assert frame["error"]["code"] == code
+            await client.ended()
 
 
 async def test_a_wildcard_takes_a_wildcard_in_band(served: Served) -> None:
@@ -590,11 +568,11 @@ async def test_a_wildcard_takes_a_wildcard_in_band(served: Served) -> None:
 async def test_a_client_is_asked_for_a_token_half_a_minute_before(
     quick: None, served: Served
 ) -> None:
-    client = await served.connect(token=jwt(FREE, "ann", ttl=31.2))
+    client = await served.connect(token=jwt(FREE, "ann", ttl=30.7))
     await client.nothing(0.3, AUTH)
     assert await client.take(AUTH, patience=3) == {"action": AUTH}
     await client.nothing(0.3, AUTH)
-    await client.send(AUTH, auth={"accessToken": jwt(FREE, "ann", ttl=31.2)})
+    await client.send(AUTH, auth={"accessToken": jwt(FREE, "ann", ttl=30.7)})
     await client.take(CONNECTED)
     assert await client.take(AUTH, patience=3) == {"action": AUTH}
 

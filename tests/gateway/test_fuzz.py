@@ -415,7 +415,7 @@ async def test_nor_do_frames_on_an_attached_channel(
 PARAMETERS = ["v", "key", "access_token", "accessToken", "format", "clientId", "resume", "recover"]
 PARAMETERS += ["heartbeats", "echo", "remainPresentFor", "heartbeatInterval", "agent", "rnd", "x"]
 GIVEN = [DEV_KEY, jwt({"*": ["*"]}), "6", "2", "1", "true", "false", "msgpack", "json", "a!b", "!"]
-GIVEN += ["99999999999999999999", "-1", "ann", "*", "0x10", "²", "a" * 5000]
+GIVEN += ["99999999999999999999", "-1", "ann", "*", "0x10", "²", "a" * 3000]
 
 
 @given(

@@ -17,6 +17,7 @@ from tests.gateway.protocol import (
     MODE_SUBSCRIBE,
     NACK,
     Client,
+    case,
     jwt,
 )
 from tests.gateway.served import Served
@@ -179,15 +180,15 @@ async def test_what_rest_publishes_arrives_too(served: Served) -> None:
 # -- NACK --
 
 
-@pytest.mark.parametrize("data", [7, 1.5, True, False])
-async def test_data_is_text_bytes_or_json(served: Served, data: Any) -> None:
-    client = await served.connect()
-    assert await error_of(client, "room", {"data": data}) == 40013
+async def test_data_is_text_bytes_or_json(served: Served) -> None:
+    for data in [7, 1.5, True, False]:
+        with case(data):
+            client = await served.connect()
+            assert await error_of(client, "room", {"data": data}) == 40013
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
+async def test_what_is_no_message_is_refused(served: Served) -> None:
+    for message in [
         7,
         "text",
         [],
@@ -198,24 +199,24 @@ async def test_data_is_text_bytes_or_json(served: Served, data: Any) -> None:
         {"extras": "x"},
         {"extras": [1]},
         {"id": 7},
-    ],
-)
-async def test_what_is_no_message_is_refused(served: Served, message: Any) -> None:
-    client = await served.connect()
-    await client.send(MESSAGE, channel="room", msgSerial=0, messages=[message])
-    frame = await client.take(ACK, NACK)
-    assert frame["action"] == NACK
-    assert frame["error"]["code"] // 100 == 400
-    await client.pinged()
-    assert await stored(served, "room") == 0
+    ]:
+        with case(message):
+            client = await served.connect()
+            await client.send(MESSAGE, channel="room", msgSerial=0, messages=[message])
+            frame = await client.take(ACK, NACK)
+            assert frame["action"] == NACK
+            assert frame["error"]["code"] // 100 == 400
+            await client.pinged()
+            assert await stored(served, "room") == 0
 
 
-@pytest.mark.parametrize("fields", [{}, {"messages": []}, {"messages": None}])
-async def test_no_message_is_refused(served: Served, fields: dict[str, Any]) -> None:
-    client = await served.connect()
-    await client.send(MESSAGE, channel="room", msgSerial=3, **fields)
-    frame = await client.take(ACK, NACK)
-    assert (frame["action"], frame["msgSerial"], frame["count"]) == (NACK, 3, 1)
+async def test_no_message_is_refused(served: Served) -> None:
+    for fields in [{}, {"messages": []}, {"messages": None}]:
+        with case(fields):
+            client = await served.connect()
+            await client.send(MESSAGE, channel="room", msgSerial=3, **fields)
+            frame = await client.take(ACK, NACK)
+            assert (frame["action"], frame["msgSerial"], frame["count"]) == (NACK, 3, 1)
 
 
 async def test_base64_that_is_none_is_refused(served: Served) -> None:
@@ -223,9 +224,10 @@ async def test_base64_that_is_none_is_refused(served: Served) -> None:
     assert await error_of(client, "room", {"data": "no base64!", "encoding": "base64"}) == 40013
 
 
-@pytest.mark.parametrize("channel", ["", ":x", "[meta]x", "ticket:42"])
-async def test_a_bad_channel_is_refused(served: Served, channel: str) -> None:
-    assert await error_of(await served.connect(), channel, "x") == 40010
+async def test_a_bad_channel_is_refused(served: Served) -> None:
+    for channel in ["", ":x", "[meta]x", "ticket:42"]:
+        with case(channel):
+            assert await error_of(await served.connect(), channel, "x") == 40010
 
 
 async def test_the_size_of_a_publish_is_limited(served: Served) -> None:
@@ -263,25 +265,22 @@ async def test_a_capability_without_publish_may_not(served: Served) -> None:
     assert (await client.publish("free", "x"))["action"] == ACK
 
 
-@pytest.mark.parametrize(
-    "channel",
-    [
+async def test_nobody_publishes_on_the_channels_of_tickets(served: Served) -> None:
+    for channel in [
         "tickets-updates",
         "tickets-activity",
         "ticket:018f6a5e-7b7c-7000-8000-000000000000",
         "[?x=1]tickets-updates",
-    ],
-)
-async def test_nobody_publishes_on_the_channels_of_tickets(served: Served, channel: str) -> None:
-    client = await served.connect()
-    assert await error_of(client, channel, "x") == 40160
-    await client.attach(channel)
-    assert await error_of(client, channel, "x") in (40160, 40165)
+    ]:
+        with case(channel):
+            client = await served.connect()
+            assert await error_of(client, channel, "x") == 40160
+            await client.attach(channel)
+            assert await error_of(client, channel, "x") in (40160, 40165)
 
 
-@pytest.mark.parametrize(
-    ("credentials", "client_id", "told"),
-    [
+async def test_nobody_publishes_as_somebody_else(served: Served) -> None:
+    for credentials, client_id, told in [
         ({}, "bob", "bob"),
         ({"clientId": "ann"}, None, "ann"),
         ({"clientId": "ann"}, "ann", "ann"),
@@ -292,19 +291,16 @@ async def test_nobody_publishes_on_the_channels_of_tickets(served: Served, chann
         ({}, "*", None),
         ({}, "", None),
         ({"clientId": "ann"}, "*", None),
-    ],
-)
-async def test_nobody_publishes_as_somebody_else(
-    served: Served, credentials: dict[str, str], client_id: str | None, told: str | None
-) -> None:
-    client = await served.connect(**credentials)
-    await client.attach("room")
-    message = {"data": "x"} | ({} if client_id is None else {"clientId": client_id})
-    if told is None:
-        assert await error_of(client, "room", message) == 40012
-    else:
-        await client.publish("room", message)
-        assert (await client.messages(1))[0]["clientId"] == told
+    ]:
+        with case(credentials, client_id, told):
+            client = await served.connect(**credentials)
+            await client.attach("room")
+            message = {"data": "x"} | ({} if client_id is None else {"clientId": client_id})
+            if told is None:
+                assert await error_of(client, "room", message) == 40012
+            else:
+                await client.publish("room", message)
+                assert (await client.messages(1))[0]["clientId"] == told
 
 
 async def test_a_refused_publish_takes_no_other_with_it(served: Served) -> None:
@@ -349,17 +345,18 @@ async def test_strange_texts_are_kept_or_refused_and_never_a_failure(served: Ser
     assert frame["action"] in (ACK, NACK, 9)
 
 
-@pytest.mark.parametrize("serial", [-1, 1 << 40, (1 << 63) - 1, 10**25, 10**4000])
-async def test_strange_numbers_of_a_publish_are_no_failure(served: Served, serial: int) -> None:
-    client = await served.connect()
-    await client.attach("room")
-    await client.send(MESSAGE, channel="room", msgSerial=serial, messages=[{"data": "x"}])
-    frame = await client.take(ACK, NACK, 9)
-    if frame["action"] == ACK:
-        assert frame["msgSerial"] == serial
-        await client.messages(1)
-    else:
-        assert frame["error"]["code"] // 100 == 400
+async def test_strange_numbers_of_a_publish_are_no_failure(served: Served) -> None:
+    for serial in [-1, 1 << 40, (1 << 63) - 1, 10**25, 10**4000]:
+        with case(serial):
+            client = await served.connect()
+            await client.attach("room")
+            await client.send(MESSAGE, channel="room", msgSerial=serial, messages=[{"data": "x"}])
+            frame = await client.take(ACK, NACK, 9)
+            if frame["action"] == ACK:
+                assert frame["msgSerial"] == serial
+                await client.messages(1)
+            else:
+                assert frame["error"]["code"] // 100 == 400
 
 
 # -- ids: once is once --
@@ -397,9 +394,8 @@ async def test_several_in_one_publish_have_one_base(served: Served) -> None:
     await client.nothing(0.2)
 
 
-@pytest.mark.parametrize(
-    "ids",
-    [
+async def test_other_ids_in_one_publish_are_40031(served: Served) -> None:
+    for ids in [
         ["a:0", "b:1"],
         ["a:0", "a:2"],
         ["a:1", "a:2"],
@@ -408,31 +404,32 @@ async def test_several_in_one_publish_have_one_base(served: Served) -> None:
         ["a", "a"],
         [":0", ":1"],
         ["a:0", "a:0"],
-    ],
-)
-async def test_other_ids_in_one_publish_are_40031(served: Served, ids: list[str | None]) -> None:
-    client = await served.connect()
-    messages = [{"data": "x"} | ({} if id_ is None else {"id": id_}) for id_ in ids]
-    assert await error_of(client, "room", *messages) == 40031
-    assert await stored(served, "room") == 0
+    ]:
+        with case(ids):
+            client = await served.connect()
+            messages = [{"data": "x"} | ({} if id_ is None else {"id": id_}) for id_ in ids]
+            assert await error_of(client, "room", *messages) == 40031
+            assert await stored(served, "room") == 0
 
 
-@pytest.mark.parametrize("id_", ["a" * 1000, "😀" * 250, "a:0:b", " "])
-async def test_long_and_strange_ids_are_kept(served: Served, id_: str) -> None:
-    client = await served.connect()
-    channel = "c" * 1000
-    await client.attach(channel)
-    assert (await client.publish(channel, {"id": id_}))["action"] == ACK
-    assert (await client.messages(1))[0]["id"] == id_
+async def test_long_and_strange_ids_are_kept(served: Served) -> None:
+    for id_ in ["a" * 1000, "😀" * 250, "a:0:b", " "]:
+        with case(id_):
+            client = await served.connect()
+            channel = "c" * 1000
+            await client.attach(channel)
+            assert (await client.publish(channel, {"id": id_}))["action"] == ACK
+            assert (await client.messages(1))[0]["id"] == id_
 
 
-@pytest.mark.parametrize("id_", ["", "a" * 5000, "😀" * 1500, "x" * 2048, "é" * 2048])
-async def test_ids_have_their_limits(served: Served, id_: str) -> None:
-    client = await served.connect()
-    frame = await client.publish("c" * 1000, {"id": id_})
-    if frame["action"] == NACK:
-        assert frame["error"]["code"] == 40031
-    await client.pinged()
+async def test_ids_have_their_limits(served: Served) -> None:
+    for id_ in ["", "a" * 5000, "😀" * 1500, "x" * 2048, "é" * 2048]:
+        with case(id_):
+            client = await served.connect()
+            frame = await client.publish("c" * 1000, {"id": id_})
+            if frame["action"] == NACK:
+                assert frame["error"]["code"] == 40031
+            await client.pinged()
 
 
 async def test_an_id_may_not_be_one_of_ours(served: Served) -> None:
@@ -462,6 +459,25 @@ async def test_a_publish_that_is_sent_again_is_published_once(served: Served) ->
     assert second[:2] == first
     assert second[2]["msgSerial"] == 2
     assert await reader.data(4) == ["a", "b", "c", "d"]
+    await reader.nothing(0.2)
+
+
+async def test_who_recovers_with_an_old_serial_publishes_messages_of_its_own(
+    served: Served,
+) -> None:
+    """A recovery key may be older than what was published last; nothing is taken for a repeat."""
+    reader, client = await served.connect(), await served.connect()
+    await reader.attach("room")
+    await client.publish("room", "a")
+    await client.cut()
+    again = await served.connect(recover=client.key)
+    assert again.id == client.id
+    await again.publish("room", "b", serial=0)
+    await again.cut()
+    last = await served.resume(again)
+    await last.publish("room", "b", serial=0)
+    await last.publish("room", "c", serial=1)
+    assert await reader.data(3) == ["a", "b", "c"]
     await reader.nothing(0.2)
 
 
@@ -523,12 +539,13 @@ async def test_echo_can_be_turned_off(served: Served) -> None:
     await client.nothing(0.2)
 
 
-@pytest.mark.parametrize("echo", [None, "true", ""])
-async def test_echo_is_usual(served: Served, echo: str | None) -> None:
-    client = await served.connect(echo=echo)
-    await client.attach("room")
-    await client.publish("room", "mine")
-    assert await client.data(1) == ["mine"]
+async def test_echo_is_usual(served: Served) -> None:
+    for echo in [None, "true", ""]:
+        with case(echo):
+            client = await served.connect(echo=echo)
+            await client.attach("room")
+            await client.publish("room", "mine")
+            assert await client.data(1) == ["mine"]
 
 
 # -- payloads between JSON and MessagePack --
