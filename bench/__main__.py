@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench import explain, granian_or_uvicorn, latency, memory, report, scale, speed
+from bench import explain, granian_or_uvicorn, latency, memory, realtime, report, scale, speed
 from bench.cluster import cluster
 from bench.load import Failed, generator_name
 from bench.report import Section
@@ -32,7 +32,7 @@ def main() -> int:
             print(f"\n{part} could not be measured: {problem}\n", flush=True)
             failed.append(part)
     if options.write and not failed:
-        report.write_page(sections, "bin/bench --write")
+        report.write_page(sections, f"bin/bench --write{' --peers' if options.peers else ''}")
     return conclusion(sections, failed)
 
 
@@ -51,6 +51,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", help=f"all of: {', '.join(ALL)}; or explain")
     parser.add_argument("--quick", action="store_true", help="short runs, 60,000 tickets as many")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="compare real time with other gateways: npm fetches one, Debian's nchan if installed",
+    )
     options = parser.parse_args()
     if options.write and (options.parts or options.quick):
         parser.error("--write is for a whole run: no parts, no --quick.")
@@ -73,6 +78,18 @@ def run_servers(options: argparse.Namespace) -> Iterator[Section]:
 def run_latency(options: argparse.Namespace) -> Iterator[Section]:
     with cluster({"track_commit_timestamp": "on"}) as own:
         yield latency.measure(own, seconds=5 if options.quick else 30, say=say)
+
+
+def run_realtime(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield from realtime.measure(
+            own,
+            seconds=5 if options.quick else 10,
+            rounds=1 if options.quick else realtime.ROUNDS,
+            many=realtime.SUBSCRIBERS if options.quick else realtime.MANY,
+            with_peers=options.peers,
+            say=say,
+        )
 
 
 def run_memory(options: argparse.Namespace) -> Iterator[Section]:
@@ -100,6 +117,7 @@ ALL: dict[str, Callable[[argparse.Namespace], Iterator[Section]]] = {
     "speed": run_speed,
     "servers": run_servers,
     "latency": run_latency,
+    "realtime": run_realtime,
     "memory": run_memory,
     "scale": run_scale,
 }

@@ -16,7 +16,7 @@ from pullse.kit import postgres
 TIMES = "\N{MULTIPLICATION SIGN}"
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-PACKAGES = ("granian", "msgspec", "asyncpg", "uvloop", "uvicorn", "fastapi",
+PACKAGES = ("granian", "msgspec", "asyncpg", "uvloop", "uvicorn", "websockets", "fastapi",
             "sqlalchemy", "pydantic")  # fmt: skip
 
 
@@ -88,6 +88,10 @@ PARTS = {
     "Scale": "scale",
     "Full text": "search",
     "Latency": "latency",
+    "Fan-out": "fan_out",
+    "Gateways": "gateways",
+    "Connections": "connections",
+    "Publishing": "publishing",
     "Memory": "memory",
 }
 

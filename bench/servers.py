@@ -21,6 +21,7 @@ from bench.load import Failed
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "bench-token-of-at-least-thirty-two-characters"
+SECRET = "bench-secret-of-at-least-thirty-two-characters"
 PATIENCE = 60.0
 
 
@@ -47,11 +48,14 @@ class Server:
 def ours(base: Base) -> Iterator[Server]:
     """`pullse serve` as a team would run it: one worker, a token, logs to a file."""
     command = [sys.executable, "-m", "pullse", "serve", "--port", "0"]
-    environment = {"DATABASE_URL": base.url, "PULLSE_API_TOKEN": TOKEN}
-    with running(command, environment) as (process, log):
+    with running(command, of_team(base)) as (process, log):
         server = Server(process, printed_address(process, log), TOKEN)
         answering(server, log)
         yield server
+
+
+def of_team(base: Base) -> dict[str, str]:
+    return {"DATABASE_URL": base.url, "PULLSE_API_TOKEN": TOKEN, "PULLSE_SECRET": SECRET}
 
 
 @contextmanager
@@ -90,14 +94,11 @@ def running(
     """Start it with its output in a file, away from any .env; end it whatever happens."""
     with tempfile.TemporaryDirectory(prefix="pullse-bench-") as folder:
         log = Path(folder) / "log"
-        clean = {name: value for name, value in os.environ.items()
-                 if not name.startswith(("PULLSE_", "ABLY_", "SUPABASE_", "DATABASE_"))
-                 and name != "PORT"}  # fmt: skip
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**clean, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
+                env=clean(environment),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -107,6 +108,14 @@ def running(
             yield process, log
         finally:
             end(process)
+
+
+def clean(environment: Mapping[str, str]) -> dict[str, str]:
+    """This process's own, without what concerns pullse, and with `environment`."""
+    own = {name: value for name, value in os.environ.items()
+           if not name.startswith(("PULLSE_", "ABLY_", "SUPABASE_", "DATABASE_"))
+           and name != "PORT"}  # fmt: skip
+    return {**own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 # What each lock answers for: the project itself and groups of development dependencies.
 COVERS = {
     "uv": ["setup"],
+    "ably2": ["ably2"],
     "run": ["project"],
     "test": ["project", "test"],
     "bench": ["project", "test", "bench"],

@@ -81,6 +81,17 @@ def run(*arguments: str) -> NoReturn:
     os.execv(PYTHON, [str(PYTHON), "-P", *arguments])
 
 
+def packages(lock: str) -> Path:
+    """A folder with what `locks/<lock>.txt` says and nothing else, for a path of its own."""
+    home = TOOLS / f"{lock}-{_digest(f'locks/{lock}.txt')}-{_platform().replace(' ', '-')}"
+    if not home.exists():
+        with alone() as lock_file:
+            if not home.exists():
+                with _progress(f"fetching locks/{lock}.txt"):
+                    _fetch(lock, home, lock_file)
+    return home
+
+
 def stop(message: str) -> NoReturn:
     sys.exit(f"pullse: {message}")
 
@@ -132,8 +143,11 @@ def _write_stamp(lock: str) -> None:
 
 def _place() -> str:
     """What no environment survives a change of."""
-    python = f"{sys.implementation.cache_tag}{sys.abiflags}"
-    return f"{CHECKOUT} {python} {os.uname().machine}"
+    return f"{CHECKOUT} {_platform()}"
+
+
+def _platform() -> str:
+    return f"{sys.implementation.cache_tag}{sys.abiflags} {os.uname().machine}"
 
 
 def _project() -> str:
@@ -176,6 +190,19 @@ def _install(lock: str, lock_file: int) -> None:
         synced = uv(*command, lock_file=lock_file)
         if synced.returncode:
             _give_up(synced.stdout)
+
+
+def _fetch(lock: str, home: Path, lock_file: int) -> None:
+    for leftover in TOOLS.glob(f"{lock}-*"):
+        _remove(leftover)
+    unfinished = tempfile.mkdtemp(prefix=f"{lock}-", dir=TOOLS)
+    source = ("--require-hashes", "--no-build", "--requirement", f"locks/{lock}.txt")
+    command = ("pip", "install", "--python", str(PYTHON), "--target", unfinished, *source)
+    if uv(*command, "--offline", lock_file=lock_file).returncode:
+        fetched = uv(*command, lock_file=lock_file)
+        if fetched.returncode:
+            _give_up(fetched.stdout)
+    os.rename(unfinished, home)
 
 
 def _add_project() -> None:

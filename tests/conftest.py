@@ -36,8 +36,20 @@ from pullse.kit.tail import Tail
 from pullse.settings import Settings
 
 TEMPLATE = "template_pullse"
-SLOW = ("tests/operations/", "tests/kit/test_postgres.py", "tests/test_serving.py")
-"""Databases of every kind, backups between them, kill -9: a minute by themselves."""
+SLOW = (
+    "tests/operations/",
+    "tests/kit/test_postgres.py",
+    "tests/test_serving.py",
+    "tests/gateway/test_processes.py",
+    "tests/clients/test_ably_",
+    "tests/clients/test_chromium.py",
+    "tests/clients/test_event_source.py",
+    "tests/clients/test_silence.py",
+)
+"""Databases of every kind, backups between them, kill -9, Ably's clients through many cuts."""
+
+FIRST = "tests/clients/test_silence.py"
+"""Two minutes of waiting: other workers go on meanwhile."""
 
 SECRET = "the secret of an installation for tests"
 
@@ -50,6 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without paths and without --all, leave out what is slow."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     if config.getoption("--all") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
     slow = [item for item in items if item.nodeid.startswith(SLOW)]

@@ -19,11 +19,11 @@ from pullse.gateway.errors import (
     CHANNEL_CONTINUITY_LOST,
     Failure,
 )
-from pullse.gateway.hub import Attached, Delivery
-from pullse.gateway.log import Entry, Item, Span
+from pullse.gateway.hub import Attached, Delivery, Held
+from pullse.gateway.log import Entry, Item, Span, fitting
 from pullse.gateway.service import Gateway, not_capable
 from pullse.gateway.shown import message_of
-from pullse.gateway.wire import Action, Flag, Incoming, Message, Outgoing
+from pullse.gateway.wire import Action, Flag, Incoming, Outgoing
 from pullse.kit import events
 from pullse.kit.db import Database
 from pullse.kit.events import Place
@@ -56,11 +56,18 @@ USUAL = (
 )
 """What a client gets that asks for no modes, as far as its capability goes."""
 ALL = USUAL | Flag.ANNOTATION_SUBSCRIBE
+READ = int(ALL | Flag.ATTACH_RESUME)
+"""What is looked at of a client's flags: Python remembers each combination for ever."""
 KNOWN = ("rewind", "modes", "delta")
 """Parameters that are confirmed; of `delta`, clients take whole messages as well."""
 WAITING_AT_MOST = 500
-"""Deliveries that wait while the past is read; what is beyond is read from the log too."""
+CHARACTERS_WAITING = 1_000_000
+"""
+Deliveries of a channel, and characters in those of all, that wait while the past is read;
+what is beyond is read from the log too.
+"""
 PORTION = 100
+PORTION_BYTES = 500_000
 """Messages of the past sent at once, when the client has taken those before."""
 PAGE_BYTES = 200_000
 """Of members' data in one SYNC."""
@@ -93,7 +100,7 @@ def wish_of(incoming: Incoming, connection: Connection) -> Wish:
     channels.check_topic(topic)
     given = {name: str(value) for name, value in (incoming.params or {}).items()}
     params = channel.params | given
-    flags = Flag(incoming.flags or 0)
+    flags = Flag((incoming.flags or 0) & READ)
     wanted = flags & ALL or USUAL
     if "modes" in params:
         wanted = modes_of(params["modes"])
@@ -132,7 +139,17 @@ def granted(wanted: Flag, operations: Iterable[str]) -> Flag:
 class Attachment:
     """What a connection gets of one channel."""
 
-    __slots__ = ("asked", "connection", "has_lost", "modes", "place", "topic", "waiting", "wanted")
+    __slots__ = (
+        "asked",
+        "characters",
+        "connection",
+        "has_lost",
+        "modes",
+        "place",
+        "topic",
+        "waiting",
+        "wanted",
+    )
 
     def __init__(self, connection: Connection, wish: Wish) -> None:
         self.connection = connection
@@ -142,29 +159,45 @@ class Attachment:
         self.modes = wish.modes
         self.place = events.START
         self.waiting: list[Delivery] | None = []
+        self.characters = 0
         self.has_lost = False
 
     def deliver(self, delivery: Delivery) -> None:
         if self.waiting is None:
-            self.send(delivery)
-        elif len(self.waiting) < WAITING_AT_MOST:
+            self.send(delivery, delivery.held)
+        elif not self.has_lost:
             self.waiting.append(delivery)
-        else:
-            self.has_lost = True
+            self.characters += delivery.size
+            self.connection.waiting += delivery.size
+            if len(self.waiting) > WAITING_AT_MOST or self.connection.waiting > CHARACTERS_WAITING:
+                self.take_waiting()
+                self.has_lost = True
 
-    def send(self, delivery: Delivery) -> None:
-        """If it is later than the last, and this client wants it."""
+    def take_waiting(self) -> list[Delivery]:
+        """What has waited, which does so no more."""
+        waiting, self.waiting = self.waiting or [], []
+        self.connection.waiting -= self.characters
+        self.characters = 0
+        return waiting
+
+    def send(self, delivery: Delivery, held: Held | None = None) -> None:
+        """If it is later than the last, and this client wants it; at once, or when all is there."""
         if delivery.place <= self.place:
             return
         self.place = delivery.place
         connection = self.connection
         is_own = delivery.connection_id is not None and delivery.connection_id == connection.id
         if delivery.is_presence:
-            if not (is_own or self.modes & Flag.PRESENCE_SUBSCRIBE):
+            if not (is_own or Flag.PRESENCE_SUBSCRIBE in self.modes):
                 return
-        elif not self.modes & Flag.SUBSCRIBE or (is_own and not connection.echoes):
+        elif Flag.SUBSCRIBE not in self.modes or (is_own and not connection.echoes):
             return
-        connection.write(delivery.frame(connection.format, self.asked))
+        frame = delivery.frame(connection.format, self.asked)
+        if held is None:
+            connection.write(frame)
+        else:
+            connection.hold(frame)
+            held[connection] = None
 
 
 async def attach(attachment: Attachment, wish: Wish) -> None:
@@ -173,8 +206,15 @@ async def attach(attachment: Attachment, wish: Wish) -> None:
     gateway = connection.gateway
     attached = await gateway.hub.attached(wish.topic)
     start = await begun(gateway.database, attached, wish)
+    async with connection.past:
+        await begin(attachment, wish, start, attached)
+
+
+async def begin(attachment: Attachment, wish: Wish, start: Start, attached: Attached) -> None:
+    connection = attachment.connection
+    gateway = connection.gateway
     end = attached.newest.place
-    past = await read_past(gateway, start, wish.topic, end) if start.place < end else []
+    past = await read_past(gateway, start, wish.topic, end)
     attachment.place = start.place
     has_members = attached.has_members and Flag.PRESENCE_SUBSCRIBE in wish.modes
     connection.send(
@@ -185,7 +225,7 @@ async def attach(attachment: Attachment, wish: Wish) -> None:
             channel_serial=events.cursor(gateway.epoch, start.place if start.is_resumed else end),
             flags=wish.modes
             | (Flag.HAS_PRESENCE if has_members else 0)
-            | (Flag.HAS_BACKLOG if past else 0)
+            | (Flag.HAS_BACKLOG if past.items else 0)
             | (Flag.RESUMED if start.is_resumed else 0),
             params=confirmed(wish.params),
             error=start.error.info if start.error else None,
@@ -202,7 +242,7 @@ async def go_live(attachment: Attachment) -> None:
     connection = attachment.connection
     gateway = connection.gateway
     while connection.is_open and (attachment.waiting or attachment.has_lost):
-        waiting, attachment.waiting = attachment.waiting or [], []
+        waiting = attachment.take_waiting()
         if attachment.has_lost:  # more came than could wait: read it
             attachment.has_lost = False
             end = (await gateway.hub.attached(attachment.topic)).newest.place
@@ -257,29 +297,49 @@ def just_after(place: Place) -> Place:
     return Place(place.tx, place.id + 1)
 
 
-async def read_past(gateway: Gateway, start: Start, topic: str, end: Place) -> list[Item]:
+class Past(NamedTuple):
+    """A portion of it, and how many to read next; 0 when this was the last."""
+
+    items: list[Item]
+    following: int
+
+
+async def read_past(
+    gateway: Gateway, start: Start, topic: str, end: Place, count: int = PORTION
+) -> Past:
     """A portion; who rewinds gets messages, who resumes gets presence too."""
+    if start.place >= end:
+        return Past([], 0)
     read = log.everything if start.is_resumed else log.messages
-    span = Span(after=start.place, before=just_after(end), count=PORTION)
+    span = Span(after=start.place, before=just_after(end), count=count)
     async with gateway.database.session() as db:
-        return await read(db, topic, span)
+        items = await read(db, topic, span)
+    kept = fitting(items, PORTION_BYTES)
+    return Past(kept, following(len(kept), len(items), count, PORTION))
 
 
-async def send_past(attachment: Attachment, past: list[Item], start: Start, end: Place) -> None:
+async def send_past(attachment: Attachment, past: Past, start: Start, end: Place) -> None:
     """Portion by portion, as the client takes them; then the attachment is at `end`."""
     connection = attachment.connection
     gateway = connection.gateway
-    while past:
-        for delivery in deliveries(past, attachment.topic, gateway.epoch):
+    while past.items:
+        for delivery in deliveries(past.items, attachment.topic, gateway.epoch):
             attachment.send(delivery)
             await connection.taken()
-        if len(past) < PORTION:
-            break
         if not connection.is_open:
             return
-        after = Start(past[-1].place, start.is_resumed, None)
-        past = await read_past(gateway, after, attachment.topic, end)
+        if not past.following:
+            break
+        after = Start(past.items[-1].place, start.is_resumed, None)
+        past = await read_past(gateway, after, attachment.topic, end, past.following)
     attachment.place = max(attachment.place, end)
+
+
+def following(kept: int, found: int, asked: int, usual: int) -> int:
+    """How many to read next, when only some of what was read could be kept; 0: it was all."""
+    if kept < found:
+        return min(2 * kept, usual)
+    return min(2 * asked, usual) if found == asked else 0
 
 
 def deliveries(items: Sequence[Item], topic: str, epoch: int) -> Iterable[Delivery]:
@@ -296,35 +356,20 @@ async def synchronize(attachment: Attachment) -> None:
     gateway = connection.gateway
     after = ("", "")
     name = connection.new_sync()
-    while connection.is_open:
+    count, number = presence.PAGE, 0
+    while connection.is_open and count:
         async with gateway.database.session() as db:
-            members = await presence.members(db, attachment.topic, limit=presence.PAGE, after=after)
-        is_last = len(members) < presence.PAGE
-        pages = paged([connection.format.shown(each.shown()) for each in members])
-        for number, page in enumerate(pages, start=1):
-            cursor = "" if is_last and number == len(pages) else number
-            connection.send(
-                Outgoing(
-                    Action.SYNC,
-                    channel=attachment.asked,
-                    channel_serial=f"{name}:{cursor}",
-                    presence=page,
-                )
+            members = await presence.members(db, attachment.topic, limit=count, after=after)
+        page = fitting(members, PAGE_BYTES)
+        count, number = following(len(page), len(members), count, presence.PAGE), number + 1
+        connection.send(
+            Outgoing(
+                Action.SYNC,
+                channel=attachment.asked,
+                channel_serial=f"{name}:{number if count else ''}",
+                presence=[connection.format.shown(each.shown()) for each in page],
             )
-            await connection.taken()
-        if is_last:
-            return
-        after = (members[-1].client_id, members[-1].connection_id)
-
-
-def paged(members: list[Message]) -> list[list[Message]]:
-    """Split where a frame would get too large; at least one page."""
-    pages: list[list[Message]] = [[]]
-    size = 0
-    for each in members:
-        size += len(each.data or "")
-        if size > PAGE_BYTES and pages[-1]:
-            pages.append([])
-            size = len(each.data or "")
-        pages[-1].append(each)
-    return pages
+        )
+        await connection.taken()
+        if page:
+            after = (page[-1].client_id, page[-1].connection_id)

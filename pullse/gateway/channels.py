@@ -17,6 +17,8 @@ from pullse.gateway.log import TICKET, kind_of
 
 NAME_AT_MOST = 1_024
 """Bytes. An index entry of PostgreSQL has less than 2,704, and this is not alone in some."""
+ASKED_AT_MOST = 2 * NAME_AT_MOST
+"""Characters of a name with what is said along with it; a connection keeps many of them."""
 APART = "\x1f"
 """In the names of topics, before what is nobody's channel or that of another app."""
 CONTROL = re.compile("[\x00-\x1f\x7f]")
@@ -43,6 +45,8 @@ class Rewind(NamedTuple):
 
 def parse(asked: str) -> Channel:
     """Raises Failure for what is no name of a channel."""
+    if len(asked) > ASKED_AT_MOST:
+        raise no_channel(asked, f"at most {ASKED_AT_MOST} characters with its parameters")
     name, params = asked, {}
     match = QUALIFIER.fullmatch(asked)
     if match is not None:

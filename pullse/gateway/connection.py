@@ -34,6 +34,8 @@ from pullse.gateway.errors import (
     NO_VERSION,
     NOT_ATTACHED,
     TOKEN_EXPIRED,
+    TOKEN_REVOKED,
+    TOO_LARGE,
     TOO_MANY_CHANNELS,
     UNAVAILABLE,
     UNKNOWN_CONNECTION,
@@ -46,6 +48,7 @@ from pullse.gateway.wire import (
     FRAME_AT_MOST,
     JSON,
     MESSAGE_AT_MOST,
+    MESSAGES_AT_MOST,
     MSGPACK,
     Action,
     Flag,
@@ -69,6 +72,8 @@ BYTES_AT_MOST = 1_000_000
 """Frames, and bytes of them, that wait; then no more is read until they are done."""
 TOGETHER = 100
 """Frames of a kind that are done at once."""
+MEMBERS_TOGETHER = 50
+"""Members that are written at once: what others say is not shown before that has ended."""
 IDLE = 15_000
 """Milliseconds of silence after which a client is told that we are still here."""
 IDLE_AT_LEAST, IDLE_AT_MOST = 5_000, 1_800_000
@@ -77,6 +82,9 @@ RENEW = 30
 """Seconds before the end of a token at which its client is asked for a new one."""
 BEHIND = 256_000
 """Bytes that may wait to be sent while the past is read for a client."""
+HELD_AT_MOST = 50
+LARGE = 4_000
+"""Frames of less than this many bytes that are sent in one piece."""
 PING = b"\x89\x00"
 MEMBER = re.compile("[0-9]{1,18}:[0-9]{1,9}")
 """Of the id of what is said of a member: what comes after the connection's."""
@@ -90,23 +98,27 @@ class Connection:
         "_headers",
         "_inbox",
         "_is_paused",
+        "_room",
         "_syncs",
         "_task",
         "attachments",
         "echoes",
         "format",
         "gateway",
+        "held",
         "id",
         "identity",
         "idle",
         "is_asked",
         "is_open",
+        "past",
         "query",
         "remain",
         "secret",
         "sent_at",
         "sessions",
         "socket",
+        "waiting",
     )
 
     def __init__(self, sessions: Sessions, socket: Socket, upgrade: Upgrade) -> None:
@@ -135,7 +147,14 @@ class Connection:
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._is_paused = False
+        self._room: asyncio.Event | None = None
         self._syncs = 0
+        self.held: list[bytes] = []
+        """Frames that are sent with the next, or by `flush`."""
+        self.past = asyncio.Lock()
+        """Of one channel at a time, so that only that much of it is in memory."""
+        self.waiting = 0
+        """Characters of what waits until the past is sent."""
 
     # What the socket calls
 
@@ -152,8 +171,8 @@ class Connection:
         except Failure as failure:
             self.fail(failure)
             return
-        if incoming.action == Action.HEARTBEAT:
-            self.send(Outgoing(Action.HEARTBEAT, id=incoming.id))
+        if incoming.action == Action.HEARTBEAT and self.id:
+            self._beat_back(incoming)
             return
         self._inbox.append(incoming)
         self._bytes += len(data)
@@ -170,17 +189,37 @@ class Connection:
     def closed(self) -> None:
         """However it ended; the connection can be resumed if it was not closed by its client."""
         self.is_open = False
+        self.drained()
         self._inbox.clear()
         for each in self.attachments.values():
             self.gateway.hub.leave(each.topic, each)
         self.attachments = {}
         self.sessions.remove(self)
 
+    def drained(self) -> None:
+        """The client has taken what waited for it, or is gone."""
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
     # What is sent
 
     def write(self, frame: bytes) -> None:
+        if self.held:
+            frame, self.held = b"".join([*self.held, frame]), []
         self.sent_at = time.monotonic()
         self.socket.send(frame)
+
+    def hold(self, frame: bytes) -> None:
+        """Send it with those that are about to come: one write is much less work than many."""
+        if len(self.held) < HELD_AT_MOST and len(frame) < LARGE:
+            self.held.append(frame)
+        else:
+            self.write(frame)
+
+    def flush(self) -> None:
+        if self.held:
+            self.write(b"")
 
     def send(self, outgoing: Outgoing) -> None:
         body: bytes = self.format.encode(outgoing)
@@ -201,6 +240,9 @@ class Connection:
             self.disconnect(Failure(TOKEN_EXPIRED, "The token has expired."))
         elif left <= RENEW and not self.is_asked:
             self.ask_for_token()
+
+    def _beat_back(self, incoming: Incoming) -> None:
+        self.send(Outgoing(Action.HEARTBEAT, id=incoming.id))
 
     def _mind_the_end(self) -> None:
         """Who comes with a token that is about to end is not asked for another at once."""
@@ -224,11 +266,13 @@ class Connection:
             self.send(outgoing)
             self.is_open = False
             self.socket.close()
+            self.drained()
 
     async def taken(self) -> None:
         """Until the client has taken most of what was sent."""
         while self.is_open and self.socket.unsent > BEHIND:
-            await asyncio.sleep(0.02)
+            self._room = self._room or asyncio.Event()
+            await self._room.wait()
 
     def new_sync(self) -> str:
         self._syncs += 1
@@ -271,6 +315,8 @@ class Connection:
             await self.sessions.open(self)
         self.query = {"heartbeats": self.query.get("heartbeats", "")}
         await self.sessions.ready()  # it may have gone to rest meanwhile
+        if self.gateway.keyring.revocation_of(self.identity) is not None:
+            raise Failure(TOKEN_REVOKED, "The token was revoked.")  # nobody was told meanwhile
         if self.is_open:
             self._send_connected(error)
 
@@ -320,9 +366,9 @@ class Connection:
     async def _do(self, incoming: Incoming) -> None:
         match incoming.action:
             case Action.MESSAGE:
-                await self._publish([incoming, *self._more(Action.MESSAGE)])
+                await self._publish(self._with_more(incoming))
             case Action.ATTACH:
-                await self._attach_all([incoming, *self._more(Action.ATTACH)])
+                await self._attach_all(self._with_more(incoming))
             case Action.DETACH:
                 await self._detach(incoming)
             case Action.PRESENCE:
@@ -331,6 +377,8 @@ class Connection:
                 await self._synchronize(incoming)
             case Action.AUTH:
                 await self._authenticate(incoming)
+            case Action.HEARTBEAT:  # from before it was connected
+                self._beat_back(incoming)
             case Action.CLOSE:
                 await self._close()
             case Action.DISCONNECT:
@@ -339,10 +387,13 @@ class Connection:
             case action if not 0 <= action <= 21:
                 raise Failure(BAD_REQUEST, f"There is no action {action}.")
 
-    def _more(self, action: Action) -> list[Incoming]:
-        """Those of the same kind that follow, and of ATTACH each channel once."""
-        found: list[Incoming] = []
-        while self._inbox and self._inbox[0].action == action and len(found) < TOGETHER:
+    def _with_more(self, first: Incoming) -> list[Incoming]:
+        """It and those of the same kind that follow, with as many messages as one may have."""
+        found, count = [first], len(first.messages or ())
+        while self._inbox and self._inbox[0].action == first.action and len(found) < TOGETHER:
+            count += len(self._inbox[0].messages or ())
+            if count > MESSAGES_AT_MOST:
+                break
             found.append(self._inbox.popleft())
         return found
 
@@ -402,6 +453,8 @@ class Connection:
             frames = [each for each in frames if first[each.channel] is not each]
 
     async def _attach(self, incoming: Incoming) -> None:
+        if not self.is_open:  # nobody would leave again what it joins
+            return
         try:
             wish = attaching.wish_of(incoming, self)
             known = self.attachments.get(wish.channel.asked)
@@ -422,7 +475,7 @@ class Connection:
     def _attach_again(self, known: Attachment, wish: Wish) -> None:
         """Other modes, or only to be sure; nothing was missed."""
         known.wanted, known.modes = wish.wanted, wish.modes
-        self.gateway.hub.has_changed = True
+        self.gateway.hub.changed.add(known.topic)
         self.send(
             Outgoing(
                 Action.ATTACHED,
@@ -456,14 +509,17 @@ class Connection:
     # Presence
 
     async def _change_presence(self, incoming: Incoming) -> None:
+        places = []
         try:
             changes = self._changes(incoming)
-            async with self.gateway.database.transaction() as db:
-                places = [await presence.change(db, each) for each in changes]
+            for start in range(0, len(changes), MEMBERS_TOGETHER):
+                async with self.gateway.database.transaction() as db:
+                    for each in changes[start : start + MEMBERS_TOGETHER]:
+                        places.append(await presence.change(db, each))
+                self.gateway.tail.wake()
         except Failure as failure:
             self._refuse(incoming, failure)
             return
-        self.gateway.tail.wake()
         told = [place for place in places if place is not None]
         if told:  # clients look at once who is there, and go by what they were told
             await self.gateway.hub.reached(max(told))
@@ -472,6 +528,8 @@ class Connection:
     def _changes(self, incoming: Incoming) -> list[Change]:
         if incoming.msg_serial is None or not incoming.presence:
             raise Failure(BAD_REQUEST, "A PRESENCE has a msgSerial and members.")
+        if len(incoming.presence) > MESSAGES_AT_MOST:
+            raise Failure(TOO_LARGE, f"At most {MESSAGES_AT_MOST} members in one frame.")
         attached = self.attachments.get(incoming.channel or "")
         topic = self.gateway.topic(self.identity, incoming.channel or "", "presence")
         if attached is None:
@@ -525,6 +583,7 @@ class Connection:
         modes = attaching.granted(attached.wanted, self.identity.capability.ops(name))
         lost = attached.modes & ~modes
         attached.modes = modes
+        self.gateway.hub.changed.add(attached.topic)
         if not modes:
             failure = not_capable("being attached", attached.asked)
             await self._fail_channel(attached.asked, failure)

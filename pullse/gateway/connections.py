@@ -181,24 +181,6 @@ async def bury(db: Db) -> int:
     )
 
 
-async def leaving(db: Db, *, most: int = 1000) -> list[str]:
-    """Connections whose members have to leave now; told once."""
-    rows = await db.rows(
-        """
-        UPDATE gateway_connections SET is_left = true
-         WHERE id IN (SELECT id FROM gateway_connections
-                       WHERE dropped_at IS NOT NULL AND NOT is_left
-                         AND dropped_at < now() - make_interval(secs => remain / 1000.0)
-                    ORDER BY dropped_at
-                       LIMIT $1
-                         FOR UPDATE SKIP LOCKED)
-        RETURNING id
-        """,
-        most,
-    )
-    return [id_ for (id_,) in rows]
-
-
 async def forget(db: Db) -> int:
     """Remove what can't be resumed any more."""
     return await db.run(

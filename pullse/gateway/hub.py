@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 from uuid import uuid4
@@ -20,7 +21,7 @@ from pullse.gateway.connections import Count
 from pullse.gateway.keys import APP
 from pullse.gateway.log import Entry, Item, Newest
 from pullse.gateway.shown import message_of_entry, projected
-from pullse.gateway.wire import Action, Flag, Format, Message, Outgoing
+from pullse.gateway.wire import Action, Flag, Format, Message, Outgoing, weight
 from pullse.kit import events
 from pullse.kit.db import Database, Db
 from pullse.kit.events import Place
@@ -28,6 +29,10 @@ from pullse.kit.loader import Loader
 from pullse.kit.tail import Tail
 from pullse.kit.websockets import frame
 
+log_of_bugs = logging.getLogger(__name__)
+
+FRAMES_AT_MOST = 8
+"""Frames of one delivery that are kept: a channel can be asked for by ever other names."""
 BREATH = 200
 """Deliveries after which others get a turn."""
 PAUSE = 1.0
@@ -35,13 +40,40 @@ MOMENT = 0.25
 """Seconds that an acknowledgement waits for its message to come back, when others write long."""
 
 
+class Outlet(Protocol):
+    """Where several subscribers of one client send to."""
+
+    def flush(self) -> None: ...
+
+
+Held = dict[Outlet, None]
+"""Those that hold back what they were given until all that came with it is there."""
+
+
 class Delivery:
     """One item as a topic shows it. What all its receivers share is made once."""
 
-    __slots__ = ("_frames", "connection_id", "epoch", "is_presence", "message", "place")
+    __slots__ = (
+        "_frames",
+        "connection_id",
+        "epoch",
+        "held",
+        "is_presence",
+        "message",
+        "place",
+    )
 
-    def __init__(self, message: Message, place: Place, epoch: int, *, is_presence: bool) -> None:
+    def __init__(
+        self,
+        message: Message,
+        place: Place,
+        epoch: int,
+        held: Held | None = None,
+        *,
+        is_presence: bool,
+    ) -> None:
         self.message = message
+        self.held = held
         self.place = place
         self.epoch = epoch
         self.is_presence = is_presence
@@ -52,12 +84,19 @@ class Delivery:
     def serial(self) -> str:
         return events.cursor(self.epoch, self.place)
 
+    @property
+    def size(self) -> int:
+        """As far as it counts for what may wait."""
+        return weight(self.message)
+
     def frame(self, format_: Format, asked: str) -> bytes:
         """The WebSocket frame for clients that asked for the channel by this name."""
         key = (format_.name, asked)
         found = self._frames.get(key)
         if found is None:
-            found = self._frames[key] = frame(encoded(format_, self.outgoing(format_, asked)))
+            found = frame(encoded(format_, self.outgoing(format_, asked)))
+            if len(self._frames) < FRAMES_AT_MOST:
+                self._frames[key] = found
         return found
 
     def outgoing(self, format_: Format, asked: str) -> Outgoing:
@@ -101,8 +140,8 @@ class Hub:
     def __init__(self, database: Database, tail: Tail, epoch: int) -> None:
         self.epoch = epoch
         self.process = uuid4()
-        self.has_changed = False
-        """Others joined or left since this was last set to False."""
+        self.changed: set[str] = set()
+        """Topics that others joined or left, until whoever counts them takes them out."""
         self.topics: dict[str, dict[Subscriber, None]] = {}
         self._database = database
         self._tail = tail
@@ -110,6 +149,7 @@ class Hub:
         """Up to here everything was delivered."""
         self._waiting: list[tuple[Place, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
+        self._delivered = 0
         self._wanted = asyncio.Event()
         self._live = asyncio.Event()
         self._looking: Loader[str, Attached] = Loader(database, look)
@@ -117,14 +157,14 @@ class Hub:
     def join(self, topic: str, subscriber: Subscriber) -> None:
         """From now on; `attached` then says from where on nothing is missed."""
         self.topics.setdefault(topic, {})[subscriber] = None
-        self.has_changed = True
+        self.changed.add(topic)
         self._wanted.set()
 
     def leave(self, topic: str, subscriber: Subscriber) -> None:
         joined = self.topics.get(topic)
         if joined is not None:
             joined.pop(subscriber, None)
-            self.has_changed = True
+            self.changed.add(topic)
             if not joined:
                 del self.topics[topic]
 
@@ -219,23 +259,37 @@ class Hub:
             await self._hand_on(items)
 
     async def _hand_on(self, items: Sequence[Item]) -> None:
-        count = 0
+        held: Held | None = {} if len(items) > 1 else None
         for item in items:
             if item.place <= self.place:
                 continue
-            for topic, message in self._shown(item):
-                is_presence = isinstance(item, Entry) and item.action != 0
-                delivery = Delivery(message, item.place, self.epoch, is_presence=is_presence)
-                for subscriber in tuple(self.topics.get(topic, ())):
-                    subscriber.deliver(delivery)
-                    count += 1
-                    if count % BREATH == 0:
-                        await asyncio.sleep(0)
+            try:
+                await self._deliver(item, held)
+            except Exception:  # by a bug; it must not hold up all that comes after it
+                log_of_bugs.exception("What is at %s of the log can't be shown", item.place)
             self.place = item.place
+        for outlet in held or ():
+            outlet.flush()
+            if self._is_long():
+                await asyncio.sleep(0)
         while self._waiting and self._waiting[0][0] <= self.place:
             _, _, future = heapq.heappop(self._waiting)
             if not future.done():
                 future.set_result(None)
+
+    async def _deliver(self, item: Item, held: Held | None) -> None:
+        is_presence = isinstance(item, Entry) and item.action != 0
+        for topic, message in self._shown(item):
+            delivery = Delivery(message, item.place, self.epoch, held, is_presence=is_presence)
+            for subscriber in tuple(self.topics.get(topic, ())):
+                subscriber.deliver(delivery)
+                if self._is_long():
+                    await asyncio.sleep(0)
+
+    def _is_long(self) -> bool:
+        """Since others had a turn."""
+        self._delivered += 1
+        return self._delivered % BREATH == 0
 
     def _shown(self, item: Item) -> Sequence[tuple[str, Message]]:
         """On which of the topics that somebody joined it appears, and as what."""

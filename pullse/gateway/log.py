@@ -8,7 +8,7 @@ transaction writes in both tables, so no place is two.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from pullse.gateway.wire import BODY, STORED, Body
@@ -98,16 +98,24 @@ class Stored(Struct, frozen=True):
 
 
 async def append(db: Db, drafts: Sequence[Draft]) -> list[Stored]:
-    """Store messages all or none, in their order; one whose id is there already is that one."""
+    """
+    Store messages all or none, in their order; one whose id is there already is that one.
+
+    They are written in the order of their ids: two that write the same ids at the same time,
+    in different orders, would wait for each other.
+    """
     channels, onces = [each.channel for each in drafts], [each.once for each in drafts]
     new = await db.all(
         Stored,
         """
-        INSERT INTO channel_messages (channel, action, once, body)
-             SELECT channel, 0, once, body
-               FROM unnest($1::text[], $2::text[], $3::bytea[])
-                    WITH ORDINALITY AS draft (channel, once, body, position)
-           ORDER BY position
+        INSERT INTO channel_messages (id, channel, action, once, body)
+                    OVERRIDING SYSTEM VALUE
+             SELECT id, channel, 0, once, body
+               FROM (SELECT nextval('channel_messages_id_seq') AS id, channel, once, body
+                       FROM unnest($1::text[], $2::text[], $3::bytea[])
+                            WITH ORDINALITY AS draft (channel, once, body, position)
+                   ORDER BY position) AS numbered
+           ORDER BY once, channel
         ON CONFLICT (once, channel) WHERE action = 0 DO NOTHING
           RETURNING tx, id, channel, once, at
         """,
@@ -357,3 +365,21 @@ async def purge(db: Db, *, hours: int, most: int = 5000) -> int:
 
 def places(items: Sequence[Item]) -> Iterator[Place]:
     return (each.place for each in items)
+
+
+class Sized(Protocol):
+    @property
+    def body(self) -> str | bytes: ...
+
+
+Large = TypeVar("Large", bound=Sized)
+
+
+def fitting(items: list[Large], most: int) -> list[Large]:
+    """As many as have so many bytes together, and at least one."""
+    total = 0
+    for count, each in enumerate(items):
+        total += len(each.body)
+        if count and total > most:
+            return items[:count]
+    return items

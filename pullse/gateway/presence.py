@@ -5,7 +5,6 @@ Each change writes the member and what happened in one statement, so the picture
 never disagree. A repeat (the same message id, as clients send again after a cut) is none.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,6 +20,8 @@ MEMBERS_AT_MOST = 1_000
 """Members of one channel."""
 PAGE = 100
 """Members in one SYNC."""
+PORTION = 1_000
+"""Members that leave in one statement: what others say is not shown before it has ended."""
 
 
 class Member(Struct, frozen=True):
@@ -200,20 +201,66 @@ async def leave_channel(db: Db, connection_id: str, channel: str) -> None:
     )
 
 
-async def leave_all(db: Db, connection_ids: Sequence[str]) -> int:
+async def leave_all(db: Db, connection_id: str) -> int:
     """
-    All members of connections that ended; say how many left.
+    A portion of the members of a connection that ended; say how many left.
 
     The id does not begin with the connection's, so that clients compare times (RTP2b1).
     """
     return await db.run(
         """
-        WITH gone AS (
-            DELETE FROM channel_members WHERE connection_id = ANY($1)
-            RETURNING channel, client_id, connection_id, body
+        WITH leaving AS MATERIALIZED (
+            SELECT channel, client_id FROM channel_members WHERE connection_id = $1 LIMIT $2
+        ), gone AS (
+            DELETE FROM channel_members AS member
+             USING leaving
+             WHERE member.channel = leaving.channel AND member.client_id = leaving.client_id
+               AND member.connection_id = $1
+            RETURNING member.channel, member.client_id, member.body
         )
         INSERT INTO channel_messages (channel, action, once, body)
-        SELECT channel, 3, '~left:' || connection_id || ':' || client_id, body FROM gone
+        SELECT channel, 3, '~left:' || $1 || ':' || client_id, body FROM gone
         """,
-        connection_ids,
+        connection_id,
+        PORTION,
+    )
+
+
+async def leave_due(db: Db) -> int:
+    """
+    A portion of the members whose connections ended without a close, when their time is over;
+    say how many left. A connection is done with when none of its members are left.
+    """
+    return int(
+        await db.value(
+            """
+            WITH due AS (
+                SELECT id FROM gateway_connections
+                 WHERE dropped_at IS NOT NULL AND NOT is_left
+                   AND dropped_at < now() - make_interval(secs => remain / 1000.0)
+              ORDER BY dropped_at
+                 LIMIT $1
+                   FOR UPDATE SKIP LOCKED
+            ), leaving AS MATERIALIZED (
+                SELECT channel, client_id, connection_id
+                  FROM channel_members
+                  JOIN due ON connection_id = due.id
+                 LIMIT $1
+            ), gone AS (
+                DELETE FROM channel_members AS member
+                 USING leaving
+                 WHERE member.channel = leaving.channel AND member.client_id = leaving.client_id
+                   AND member.connection_id = leaving.connection_id
+                RETURNING member.channel, member.client_id, member.connection_id, member.body
+            ), told AS (
+                INSERT INTO channel_messages (channel, action, once, body)
+                SELECT channel, 3, '~left:' || connection_id || ':' || client_id, body FROM gone
+            ), done AS (
+                UPDATE gateway_connections SET is_left = true
+                 WHERE id IN (SELECT id FROM due) AND (SELECT count(*) FROM leaving) < $1
+            )
+            SELECT count(*) FROM leaving
+            """,
+            PORTION,
+        )
     )

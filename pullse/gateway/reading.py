@@ -8,21 +8,23 @@ from typing import Any
 from pullse.errors import Gone, Invalid
 from pullse.gateway import log, presence
 from pullse.gateway.auth import Identity
-from pullse.gateway.errors import BAD_PARAMETER, NOT_FOUND, Failure
+from pullse.gateway.errors import BAD_PARAMETER, NOT_FOUND, TOO_LARGE, Failure
 from pullse.gateway.log import Span
 from pullse.gateway.negotiation import Request, Result, link
+from pullse.gateway.presence import Member
 from pullse.gateway.publishing import CHANNELS_AT_MOST, flat, summed_up
 from pullse.gateway.service import not_capable
-from pullse.gateway.wire import Message
+from pullse.gateway.wire import Message, weight
 from pullse.kit import events
+from pullse.kit.db import Db
 from pullse.kit.events import Place, Position
 
 LIMIT = 100
 LIMIT_AT_MOST = 1_000
 PORTION = 200
 """Messages read at once; a page is made of several portions."""
-PAGE_BYTES = 4_000_000
-"""Characters of payload after which a page ends early, with a link to the next."""
+PAGE_BYTES = 1_000_000
+"""Characters after which a page ends early, with a link to the next."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MILLISECOND = (log.EVER[1] - EPOCH) // timedelta(milliseconds=1) - 1
 BIGGEST = (1 << 63) - 1
@@ -155,14 +157,16 @@ async def page(
         portion = await request.gateway.history(
             identity, channel, reaching(span, found, wanted), of_presence=of_presence
         )
-        found += portion
-        size += sum(len(message.data or "") for _, message in portion)
-        if len(found) > span.count:
-            return found[: span.count], True
-        if len(portion) < wanted:
+        is_all = len(portion) < wanted
+        for count, each in enumerate(portion, start=1):
+            if len(found) == span.count:
+                return found, True
+            found.append(each)
+            size += weight(each[1])
+            if size > PAGE_BYTES:
+                return found, not is_all or count < len(portion)
+        if is_all:
             return found, False
-        if size > PAGE_BYTES:
-            return found, True
 
 
 def reaching(span: Span, found: Found, count: int) -> Span:
@@ -206,21 +210,40 @@ async def members(request: Request, channel: str) -> Result:
     }
     after = member_of(request.query.get("cursor"))
     topic = readable(request, identity, channel)
+    wanted = (asked["clientId"], asked["connectionId"])
     async with request.gateway.database.session() as db:
-        found = await presence.members(
-            db,
-            topic,
-            client_id=asked["clientId"],
-            connection_id=asked["connectionId"],
-            limit=limit + 1,
-            after=after,
-        )
+        found, is_more = await members_from(db, topic, wanted, limit, after)
     following = None
-    if len(found) > limit:
-        last = found[limit - 1]
+    if is_more:
+        last = found[-1]
         following = f"{len(last.client_id)}.{last.client_id}{last.connection_id}"
-    shown = [request.format.shown(each.shown()) for each in found[:limit]]
+    shown = [request.format.shown(each.shown()) for each in found]
     return Result(shown, links=links(request, "presence", asked, following))
+
+
+async def members_from(
+    db: Db,
+    topic: str,
+    wanted: tuple[str | None, str | None],
+    limit: int,
+    after: tuple[str, str] = ("", ""),
+) -> tuple[list[Member], bool]:
+    """At most `limit` members, fewer if they are large; and whether there are more."""
+    found: list[Member] = []
+    size = 0
+    while True:
+        count = min(limit + 1 - len(found), presence.PAGE)
+        portion = await presence.members(
+            db, topic, client_id=wanted[0], connection_id=wanted[1], limit=count, after=after
+        )
+        for each in portion:
+            if len(found) == limit or size > PAGE_BYTES:
+                return found, True
+            found.append(each)
+            size += len(each.body)
+        if len(portion) < count:
+            return found, False
+        after = (found[-1].client_id, found[-1].connection_id)
 
 
 def member_of(cursor: str | None) -> tuple[str, str]:
@@ -247,6 +270,7 @@ async def members_of_many(request: Request) -> Any:
     version = request.version
     channels = names(request)
     results: list[dict[str, Any]] = []
+    size = 0
     async with request.gateway.database.session() as db:
         for channel in channels:
             try:
@@ -254,7 +278,13 @@ async def members_of_many(request: Request) -> Any:
             except Failure as failure:
                 results.append({"channel": channel, "error": failure.info})
                 continue
-            found = await presence.members(db, topic)
+            found, is_more = await members_from(db, topic, (None, None), presence.MEMBERS_AT_MOST)
+            more = sum(len(each.body) for each in found)
+            if is_more or size + more > 2 * PAGE_BYTES:
+                error = Failure(TOO_LARGE, "Too much for this answer; ask for it by itself.")
+                results.append({"channel": channel, "error": error.info})
+                continue
+            size += more
             shown = [request.format.shown(each.shown()) for each in found]
             results.append({"channel": channel, "presence": shown})
     if version >= 3:

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 BEAT = 1.0
 UNUSED = 60
 """Beats without a client after which a process rests."""
+PORTIONS = 20
+"""Of members who leave in one beat."""
 FORGET_EACH = 30
 """Beats between two removals of what can't be resumed any more."""
 
@@ -128,7 +130,7 @@ class Sessions:
     async def close(self, connection: Connection) -> None:
         """By its client, for good."""
         async with self.gateway.database.session() as db:
-            if await presence.leave_all(db, [connection.id]):
+            while await presence.leave_all(db, connection.id):
                 self.gateway.tail.wake()
             await connections.close(db, connection.id)
         if self.connections.get(connection.id) is connection:
@@ -163,8 +165,9 @@ class Sessions:
             if self._is_known and await connections.beat(db, self.process):
                 self._start_over()
             await connections.bury(db)
-            left = await connections.leaving(db)
-            if left and await presence.leave_all(db, left):
+            for _ in range(PORTIONS):
+                if not await presence.leave_due(db):
+                    break
                 self.gateway.tail.wake()
             if count % FORGET_EACH == 0:
                 await connections.forget(db)
@@ -189,7 +192,8 @@ class Sessions:
     def _start_over(self) -> None:
         """The others took this process for dead: its clients come back as new ones do."""
         log.warning("This process was taken for dead; its clients connect again")
-        self._counts, self.gateway.hub.has_changed = {}, True
+        self._counts = {}
+        self.gateway.hub.changed.update(self.gateway.hub.topics)
         for each in tuple(self.connections.values()):
             each.socket.abort()
 
@@ -204,18 +208,29 @@ class Sessions:
     async def _tell_counts(self, db: Db) -> None:
         """Write down how many are attached where, as far as it has changed."""
         hub = self.gateway.hub
-        if not hub.has_changed:
+        topics = {topic for topic in hub.changed if not topic.startswith(APART)}
+        counts = [hub.count(topic) for topic in topics]
+        hub.changed.clear()
+        changed = [each for each in counts if each != self._counts.get(each.channel, none(each))]
+        if not changed:
             return
-        hub.has_changed = False
-        counts = {topic: hub.count(topic) for topic in hub.topics if not topic.startswith(APART)}
-        changed = [count for name, count in counts.items() if self._counts.get(name) != count]
-        changed += [Count(name, 0, 0, 0, 0, 0) for name in self._counts if name not in counts]
-        if changed:
+        try:
             await connections.count_all(db, self.process, changed)
-            self._counts = counts
+        except Unavailable:
+            hub.changed |= topics
+            raise
+        for each in changed:
+            self._counts[each.channel] = each
+            if not each.connections:
+                del self._counts[each.channel]
 
     async def stop(self) -> None:
         """When the process ends: others may have its connections at once."""
         if self._is_known:
             async with self.gateway.database.session() as db:
                 await connections.end_process(db, self.process)
+
+
+def none(count: Count) -> Count:
+    """Nobody on the same channel."""
+    return Count(count.channel, 0, 0, 0, 0, 0)

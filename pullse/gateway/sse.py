@@ -13,7 +13,7 @@ those before it have the one of the place before.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from pullse.gateway.errors import (
 )
 from pullse.gateway.event_forms import Event, Events, Form, Lines
 from pullse.gateway.hub import Delivery
-from pullse.gateway.log import EVER, Entry, Item, Newest, Span
+from pullse.gateway.log import EVER, Entry, Item, Newest, Span, fitting
 from pullse.gateway.negotiation import Request, cross_origin, refusal
 from pullse.gateway.reading import BIGGEST, names
 from pullse.gateway.shown import message_of
@@ -55,7 +55,8 @@ GRACE = 1.0
 EVENTS_QUEUED = 1_000
 CHARACTERS_QUEUED = 4_000_000
 TOGETHER = 200
-"""Events read at once, of all channels, while a stream catches up."""
+BYTES_TOGETHER = 500_000
+"""Events of the past read at once, of all channels; of each channel at least one."""
 PIECE = 64_000
 """Characters sent at once."""
 SPINS = 100
@@ -286,44 +287,48 @@ class Stream:
         end = newest.place
         asked = self.request.header(b"last-event-id") or self.request.query.get("lastEvent")
         self._place = end
-        error, backlog = "", []
+        error, read = "", log.everything
         if asked:
             self._place, is_whole = resumed(asked, newest, self.listeners)
+            starts = dict.fromkeys(self.listeners.values(), self._place)
             if not is_whole:
                 error = self.form.error(lost())
         else:
-            backlog = await self._rewound(end)
-            if backlog:
-                self._place = Place(backlog[0].place.tx, backlog[0].place.id - 1)
+            starts, read = await self._rewound(end), log.messages
+            self._place = min(starts.values(), default=end)
         await self._push(self.form.opening(self._id) + error, send)
-        await self._send_events(backlog, send)
-        if asked:
-            await self._catch_up(end, send)
+        await self._send_past(starts, end, read, send)
         if self._place < end and not self._ended.is_set():
             self._place = end
             await self._push(self.form.place(self._id), send)
 
-    async def _rewound(self, end: Place) -> list[Event]:
-        """The last messages of the channels that ask for it, in their order."""
-        found: list[Event] = []
+    async def _rewound(self, end: Place) -> dict[Listener, Place]:
+        """Where the last messages begin, of the channels that ask for some and have any."""
+        found = {}
         async with self.gateway.database.session() as db:
             for each in self.listeners.values():
                 if each.rewind is not None:
-                    found += await rewound(db, each, each.rewind, end)
-        return sorted(found, key=lambda event: event.place)
+                    start = await rewound(db, each, each.rewind, end)
+                    if start is not None:
+                        found[each] = start
+        return found
 
-    async def _catch_up(self, end: Place, send: Send) -> None:
+    async def _send_past(
+        self, starts: Mapping[Listener, Place], end: Place, read: Any, send: Send
+    ) -> None:
         """All channels side by side, as far as each of them has been read."""
-        count = max(1, TOGETHER // len(self.listeners))
-        while not self._ended.is_set():
-            span = Span(self._place, just_after(end), count=count)
+        count = max(1, TOGETHER // max(1, len(starts)))
+        size = BYTES_TOGETHER // max(1, len(starts))
+        while starts and not self._ended.is_set():
             reached, found = end, []
             async with self.gateway.database.session() as db:
-                for each in self.listeners.values():
-                    items = await log.everything(db, each.topic, span)
-                    if len(items) == count:
-                        reached = min(reached, items[-1].place)
-                    found += shown(each, items)
+                for each, start in starts.items():
+                    span = Span(max(start, self._place), just_after(end), count=count)
+                    items = await read(db, each.topic, span)
+                    kept = fitting(items, size)
+                    if len(items) == count or len(kept) < len(items):
+                        reached = min(reached, kept[-1].place)
+                    found += shown(each, kept)
             due = sorted((each for each in found if each.place <= reached), key=place_of)
             await self._send_events(due, send)
             if reached == end:
@@ -400,10 +405,12 @@ def lost() -> Failure:
     return Failure(CHANNEL_CONTINUITY_LOST, message, 404)
 
 
-async def rewound(db: Db, listener: Listener, rewind: Rewind, end: Place) -> list[Event]:
+async def rewound(db: Db, listener: Listener, rewind: Rewind, end: Place) -> Place | None:
+    """The place before the messages that are asked for; None if there are none."""
     start = EVER[0] if rewind.age is None else datetime.now(UTC) - rewind.age
     span = Span(before=just_after(end), start=start, count=rewind.most, is_backwards=True)
-    return shown(listener, await log.messages(db, listener.topic, span))
+    found = await log.messages(db, listener.topic, span)
+    return Place(found[-1].tx, found[-1].id - 1) if found else None
 
 
 def shown(listener: Listener, items: Sequence[Item]) -> list[Event]:

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from enum import IntEnum, IntFlag
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -32,7 +32,11 @@ FRAME_AT_MOST = 524_288
 MESSAGES_AT_MOST = 1_000
 """Messages in one publish."""
 NAME_AT_MOST = 1_024
-"""Bytes of a message's id or a client's id (see channels.NAME_AT_MOST)."""
+"""Bytes of a message's id, a client's id (see channels.NAME_AT_MOST), or an encoding."""
+SERIAL_AT_MOST = (1 << 53) - 1
+"""Of a msgSerial: as far as JavaScript counts one by one."""
+DEPTH_AT_MOST = 32
+"""Objects within objects in extras: all who read them have to be able to, however deep in calls."""
 
 BROKEN = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError, OverflowError)
 """What decoding raises for input that makes no sense."""
@@ -132,7 +136,7 @@ class Incoming(msgspec.Struct, rename="camel"):
     id: str | None = None
     channel: str | None = None
     channel_serial: str | None = None
-    msg_serial: int | None = None
+    msg_serial: Annotated[int, msgspec.Meta(ge=0, le=SERIAL_AT_MOST)] | None = None
     flags: int | None = None
     params: dict[str, Any] | None = None
     messages: list[msgspec.Raw] | None = None
@@ -218,6 +222,8 @@ def body_of(published: Published, client_id: str | None, connection_id: str | No
         encoding = f"{encoding}/json" if encoding else "json"
     if data is not None and not isinstance(data, str | bytes):
         raise Failure(BAD_DATA, "data: text, bytes, or a JSON object or array.")
+    if encoding is not None and len(encoding.encode()) > NAME_AT_MOST:
+        raise Failure(BAD_DATA, f"encoding: at most {NAME_AT_MOST} bytes.")
     if encoding is not None and isinstance(data, str):
         rest, _, last = encoding.rpartition("/")
         if last == "base64":
@@ -228,12 +234,22 @@ def body_of(published: Published, client_id: str | None, connection_id: str | No
 
 def check_extras(extras: dict[str, Any] | None) -> None:
     """They have to be the same in both formats."""
+    if is_deeper(extras, DEPTH_AT_MOST):
+        raise Failure(BAD_EXTRAS, f"extras: at most {DEPTH_AT_MOST} objects within each other.")
     if extras:
         try:
             msgspec.json.encode(extras)
             STORED.encode(extras)
         except (*BROKEN, TypeError) as error:
             raise Failure(BAD_EXTRAS, f"extras: {error}") from error
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """Is there more in it than so many levels of objects and arrays?"""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(each, levels - 1) for each in inner)
 
 
 def decoded(data: str) -> bytes:
@@ -248,6 +264,12 @@ def size_of(body: Body) -> int:
     size = len(body.data) if isinstance(body.data, bytes) else len((body.data or "").encode())
     size += len((body.name or "").encode()) + len((body.client_id or "").encode())
     return size + (len(msgspec.json.encode(body.extras)) if body.extras else 0)
+
+
+def weight(message: Message) -> int:
+    """About as many bytes as it takes in memory and on the wire."""
+    size = len(message.data or "") + len(message.name or "")
+    return size + (len(STORED.encode(message.extras)) if message.extras else 0)
 
 
 def check_size(bodies: Sequence[Body]) -> None:
