@@ -100,7 +100,8 @@ class RealtimeConfig(msgspec.Struct, frozen=True):
 async def token(request: Request) -> Answer:
     query = request.read_query(TokenQuery)
     realtime = door(request)
-    client_id = named(request.actor, query.client_id or query.same_client_id)
+    asked_id = query.same_client_id if query.client_id is None else query.client_id
+    client_id = named(request.actor, asked_id)
     try:
         tokens.client_id_of(client_id)
         asked = Capability.parse(query.capability) if query.capability else USUAL
@@ -151,7 +152,7 @@ def named(actor: Actor, asked: str | None) -> str:
     """Agents and services are present and publish as themselves; only an operator as anybody."""
     if asked is not None and asked != actor.id and not is_operator(actor):
         raise Forbidden(f"clientId: this token's clients are called {actor.id}.")
-    return asked or actor.id
+    return actor.id if asked is None else asked
 
 
 def rights_of(actor: Actor) -> Capability:

@@ -182,6 +182,9 @@ class Stream:
         tasks = (writing, leaving, stuck, refused)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if refused.done():  # it ends as at the end of the process
+                follower.close()
+                await asyncio.wait((writing, leaving, stuck), return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
                 writing.result()
         finally:
