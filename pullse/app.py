@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
 from pullse import __version__
+from pullse.access import api as access
+from pullse.access import audit_api as audit
+from pullse.access.finder import Finder
+from pullse.access.refusals import Refusals
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
@@ -16,6 +21,7 @@ from pullse.gateway.sandbox import Sandbox
 from pullse.kit import idempotency
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
+from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.jobs import Every, Job
 from pullse.kit.metrics import Metrics
 from pullse.kit.openapi import describe
@@ -47,6 +53,8 @@ calls: list[Call] = [
     *departures.calls,
     *feed.calls,
     *gateway.calls,
+    *access.calls,
+    *audit.calls,
     *health.calls,
     Call(
         "GET",
@@ -56,6 +64,7 @@ calls: list[Call] = [
         "OpenAPI 3.1.",
         tag="operations",
         media_type="application/json",
+        permission="me:read",
     ),
 ]
 
@@ -76,10 +85,28 @@ def build(
     *,
     readers: Sequence[str] = ("relay",),
     realtime: Realtime = OFF,
+    refusals: Refusals | None = None,
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
-    services = Services(database, tail, readers, realtime)
+    find = getattr(guard, "find", None)
+    services = Services(
+        database,
+        tail,
+        readers,
+        realtime,
+        find.forget if find else nothing,
+        (refusals or Refusals(database)).note,
+    )
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex)
+
+
+def nothing() -> None:
+    """To forget, where nothing is remembered."""
+
+
+def with_tokens(guard: LocalOwner | BearerToken, database: Database) -> Guard:
+    """The guard that also knows the API tokens of this database."""
+    return replace(guard, find=Finder(database))
 
 
 async def open_realtime(

@@ -13,18 +13,22 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 import uvloop
 
 from pullse import __version__, app, demo, server, settings
+from pullse.access import audit_commands
+from pullse.access import commands as token_commands
+from pullse.agents import commands as agent_commands
+from pullse.agents.model import AgentChanges, Role
 from pullse.errors import Refusal
 from pullse.gateway import commands as key_commands
 from pullse.gateway.keys import DEV_KEY, DevKey
 from pullse.gateway.secret import Secret, WrongSecret
 from pullse.kit import events, jobs, logs, migrate
 from pullse.kit.db import Database, open_database
-from pullse.kit.edge import Guard
 from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.postgres import Unavailable
 from pullse.operations import backup, doctor, reaching
@@ -289,6 +293,115 @@ def reset_keys(data_dir: Path | None) -> None:
         click.echo(run(key_commands.reset(database, Secret.of(read_settings(data_dir)))))
 
 
+@main.group("agents")
+def agents_group() -> None:
+    """Agents, for the operator who is locked out; needs the database, no login."""
+
+
+@agents_group.command("list")
+@data_dir_option
+def list_agents(data_dir: Path | None) -> None:
+    """List all agents with their state and role."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(agent_commands.show(database)))
+
+
+@agents_group.command("disable")
+@click.argument("email")
+@data_dir_option
+def disable_agent(email: str, data_dir: Path | None) -> None:
+    """Let an agent do nothing any more, also the last owner."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(agent_commands.change(database, email, AgentChanges(state="disabled"))))
+
+
+@agents_group.command("enable")
+@click.argument("email")
+@data_dir_option
+def enable_agent(email: str, data_dir: Path | None) -> None:
+    """Make an agent active, who was disabled or only invited."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(agent_commands.change(database, email, AgentChanges(state="active"))))
+
+
+@agents_group.command("role")
+@click.argument("email")
+@click.argument("role", type=click.Choice([each.value for each in Role]))
+@data_dir_option
+def set_role(email: str, role: str, data_dir: Path | None) -> None:
+    """Give an agent another role."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(agent_commands.change(database, email, AgentChanges(role=Role(role)))))
+
+
+@main.group("tokens")
+def tokens_group() -> None:
+    """API tokens, for programs (docs/api/tokens.md)."""
+
+
+@tokens_group.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice([each.value for each in Role]), help="Of a service.")
+@click.option("--agent", metavar="EMAIL", help="Whose it is, if no service's.")
+@click.option("--scope", "scopes", multiple=True, help="A permission; several times for more.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Without it, for good.")
+@data_dir_option
+def create_token(
+    name: str,
+    role: str | None,
+    agent: str | None,
+    scopes: tuple[str, ...],
+    days: int | None,
+    data_dir: Path | None,
+) -> None:
+    """Make a token and print it, this once."""
+    with database_of(data_dir) as (database, run):
+        made = token_commands.create(
+            database, name, role=role, email=agent, scopes=scopes, days=days
+        )
+        click.echo(run(made))
+
+
+@tokens_group.command("list")
+@data_dir_option
+def list_tokens(data_dir: Path | None) -> None:
+    """List all tokens, without what opens."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(token_commands.show(database)))
+
+
+@tokens_group.command("revoke")
+@click.argument("token_id", metavar="ID", type=click.UUID)
+@data_dir_option
+def revoke_token(token_id: UUID, data_dir: Path | None) -> None:
+    """Make a token void, for good."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(token_commands.revoke(database, token_id)))
+
+
+@main.command()
+def roles() -> None:
+    """Show what each role may do."""
+    click.echo(token_commands.table())
+
+
+@main.group("audit")
+def audit_group() -> None:
+    """The audit trail (docs/api/audit.md)."""
+
+
+@audit_group.command("verify")
+@click.option("--expect", metavar="HASH", help="One that was printed before and kept elsewhere.")
+@data_dir_option
+def verify_audit(expect: str | None, data_dir: Path | None) -> None:
+    """Find rows that were edited or removed; exit code 1 if there are any."""
+    with database_of(data_dir) as (database, run):
+        verdict = run(audit_commands.verify(database, expect))
+        click.echo(audit_commands.in_words(verdict))
+    if verdict.findings:
+        sys.exit(1)
+
+
 @main.command()
 def openapi() -> None:
     """Print the OpenAPI description of the API."""
@@ -325,7 +438,7 @@ def read_settings(data_dir: Path | None) -> Settings:
     return dataclasses.replace(found, data_dir=data_dir.absolute()) if data_dir else found
 
 
-def token_guard(found: Settings) -> Guard:
+def token_guard(found: Settings) -> BearerToken:
     if found.api_token is None:
         raise settings.Wrong(
             "pullse serve answers only those who know a token, and none is set. Set "

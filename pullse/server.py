@@ -21,12 +21,13 @@ from typing import Any
 import uvloop
 
 from pullse import app
+from pullse.access.refusals import Refusals
 from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
 from pullse.gateway.keys import DevKey
 from pullse.kit import background, jobs, relay
 from pullse.kit.db import Database, open_database
-from pullse.kit.edge import Guard
+from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.http import BACKLOG, SocketServer
 from pullse.kit.tail import Tail
 from pullse.realtime import ably
@@ -50,7 +51,7 @@ class Process:
 
     settings: Settings
     database_url: str
-    guard: Guard
+    guard: LocalOwner | BearerToken
     dev_key: DevKey | None = None
     has_sandbox: bool = False
     announce: Callable[[], None] = lambda: None
@@ -91,7 +92,12 @@ async def serve(process: Process, bound: socket.socket) -> None:
     realtime = await app.open_realtime(
         database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
     )
-    edge = app.build(database, tail, process.guard, readers=list(works), realtime=realtime)
+    guard = app.with_tokens(process.guard, database)
+    refusals = Refusals(database)
+    edge = app.build(
+        database, tail, guard, readers=list(works), realtime=realtime, refusals=refusals
+    )
+    works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
@@ -99,7 +105,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     try:
         for name in works.keys() & {"ably", "relay"}:
             await relay.begin(database, name)  # before the first change, so that they get it too
-        async with background.running({"tail": tail.run, **works, **realtime.works}):
+        async with background.running(works):
             serving = asyncio.create_task(server.serve())
             process.announce()
             stopping = asyncio.create_task(stop.wait())
@@ -116,6 +122,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
                 await asyncio.wait_for(serving, 5)
             with contextlib.suppress(Refusal):
                 await realtime.stop()
+                await refusals.write()
     finally:
         await database.close()
 

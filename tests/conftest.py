@@ -176,6 +176,8 @@ TABLES = (
     "schedules",
     "idempotency_keys",
     "tickets",
+    "api_tokens",
+    "audit",
     "agents",
     "realtime_keys",
     "realtime_secret",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from pullse import app, cli, settings
+from pullse.access import audit
 from pullse.realtime import feed
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,11 @@ def test_a_fact_is_documented(name: str) -> None:
     assert f"`{name}`" in text("docs/api/events.md")
 
 
+@pytest.mark.parametrize("name", audit.NAMES)
+def test_what_is_audited_is_documented(name: str) -> None:
+    assert f"`{name}`" in text("docs/api/audit.md")
+
+
 @pytest.mark.parametrize("name", [n for n, c in cli.main.commands.items() if not c.hidden])
 def test_a_command_is_documented(name: str) -> None:
     assert f"`pullse {name}" in text("docs/cli.md")
@@ -51,7 +57,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are for curl")
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/api/tickets.md", "docs/api/agents.md", "docs/api/events.md"]
+    "page",
+    [
+        "README.md",
+        "docs/api/tickets.md",
+        "docs/api/agents.md",
+        "docs/api/events.md",
+        "docs/api/audit.md",
+        "docs/api/tokens.md",
+    ],
 )
 async def test_examples_answer_as_shown(page: str, live: httpx.AsyncClient) -> None:
     """Each `$ curl …` is run, in order; `…` in what is shown stands for anything."""

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -36,6 +36,8 @@ KINDS: dict[Any, set[str]] = {
     bytes: {"bytea"},
     UUID: {"uuid"},
     datetime: {"timestamptz"},
+    list[str]: {"text[]"},
+    date: {"date"},
 }
 PASSED_ON = {
     ("pullse.tickets.queries", "sql"),  # one of the constants, which are prepared by themselves

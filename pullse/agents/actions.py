@@ -1,14 +1,19 @@
-"""The verbs about agents: each records one fact, in the caller's transaction."""
+"""
+The verbs about agents: each records one fact, in the caller's transaction, and what is about
+access an audit row too, last of all.
+"""
 
 from typing import NoReturn
 from uuid import UUID
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from pullse.agents import queries
+from pullse.agents import queries, rules
 from pullse.agents.model import AgentChanges, NewAgent
 from pullse.agents.queries import Row, Shown
 from pullse.errors import Conflict, NotFound, Stale
+from pullse.kit import audit
 from pullse.kit.db import Db, Violated
 from pullse.kit.events import Actor, record
 from pullse.kit.ids import uuid7
@@ -23,12 +28,16 @@ class EmailTaken(Conflict):
 
 
 async def create(db: Db, new: NewAgent, *, by: Actor) -> Shown:
+    await rules.may_make(db, new.role, by=by)
     id_ = uuid7()
-    made = await queries.insert_unless_taken(db, id_=id_, name=new.name, email=new.email)
+    made = await queries.insert_unless_taken(
+        db, id_=id_, name=new.name, email=new.email, role=new.role
+    )
     if made is None:
         raise EmailTaken
-    data = {"agent_id": id_, "name": new.name, "email": new.email}
+    data = {"agent_id": id_, "name": new.name, "email": new.email, "role": new.role}
     await record(db, "agent.created", by=by, data=data)
+    await audit.record(db, "agent.invited", by=by, data=data)
     return made
 
 
@@ -42,36 +51,54 @@ async def change(
     """Writing what is there already changes nothing and records nothing."""
     old = await lock(db, agent_id, if_match)
     changes = {
-        name: [before, after]
-        for name, before, after in (
-            ("name", old.name, wanted.name),
-            ("email", old.email, wanted.email),
-        )
-        if after is not UNSET and after != before
+        name: [getattr(old, name), after]
+        for name in ("name", "email", "role", "state")
+        if (after := getattr(wanted, name)) is not UNSET and after != getattr(old, name)
     }
     if not changes:
         return await get(db, agent_id)
+    new = replace(old, **{name: str(after) for name, (_, after) in changes.items()})
+    await rules.may_change(db, old, role=new.role, state=new.state, by=by)
     try:
         changed = await queries.update(
-            db,
-            agent_id,
-            name=str(changes.get("name", [old.name])[-1]),
-            email=str(changes.get("email", [old.email])[-1]),
+            db, agent_id, name=new.name, email=new.email, role=new.role, state=new.state
         )
     except Violated as error:
         if error.constraint != "agents_email_unique":
             raise
         raise EmailTaken from error
     await record(db, "agent.changed", by=by, data={"agent_id": agent_id, "changes": changes})
+    await audit_change(db, old, new, by=by)
     return changed
 
 
-async def delete(db: Db, agent_id: UUID, *, if_match: list[int] | None = None, by: Actor) -> None:
-    """The agent leaves; what is resolved or closed keeps the name, for history."""
+async def audit_change(db: Db, old: Row, new: Row, *, by: Actor) -> None:
+    data = {"agent_id": old.id, "email": new.email}
+    if new.role != old.role:
+        roles = {"role": [old.role, new.role]}
+        await audit.record(db, "agent.role_changed", by=by, data=data | roles)
+    if new.state != old.state:
+        name = "agent.disabled" if new.state == "disabled" else "agent.enabled"
+        states = {"state": [old.state, new.state]}
+        await audit.record(db, name, by=by, data=data | states)
+    if (new.role, new.state) != (old.role, old.state):
+        await rules.one_owner_remains(db, old, by=by)
+
+
+async def delete(db: Db, agent_id: UUID, *, if_match: list[int] | None = None, by: Actor) -> Row:
+    """The agent leaves; `audit_departure` ends it, after what else belongs to it."""
     old = await lock(db, agent_id, if_match)
+    await rules.may_remove(db, old, by=by)
     await queries.mark_deleted(db, agent_id)
     data = {"agent_id": agent_id, "name": old.name, "email": old.email}
     await record(db, "agent.deleted", by=by, data=data)
+    return old
+
+
+async def audit_departure(db: Db, old: Row, *, by: Actor) -> None:
+    data = {"agent_id": old.id, "email": old.email, "role": old.role}
+    await audit.record(db, "agent.deleted", by=by, data=data)
+    await rules.one_owner_remains(db, old, by=by)
 
 
 async def lock(db: Db, agent_id: UUID, if_match: list[int] | None) -> Row:

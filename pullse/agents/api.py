@@ -9,6 +9,7 @@ import msgspec
 from pullse.agents import actions, queries
 from pullse.agents.actions import EmailTaken
 from pullse.agents.model import Agent, AgentChanges, AgentPage, AgentQuery, NewAgent
+from pullse.agents.rules import LastOwner
 from pullse.errors import Invalid, NotFound, Stale
 from pullse.kit import etags, idempotency
 from pullse.kit.db import Db
@@ -21,6 +22,8 @@ EXAMPLE = {
     "created_at": "2026-11-22T09:00:00.123456+00:00",
     "updated_at": "2026-11-22T09:00:00.123456+00:00",
     "version": 1,
+    "role": "agent",
+    "state": "invited",
 }
 
 
@@ -57,6 +60,7 @@ async def update(request: Request) -> Answer:
         changed = await actions.change(
             db, id_in_path(request), changes, if_match=if_match, by=request.actor
         )
+    request.services.forget()
     request.services.tail.wake()
     return shown(request, changed)
 
@@ -101,6 +105,7 @@ calls = [
         example=EXAMPLE,
         tag="agents",
         refuses=[EmailTaken],
+        permission="agents:admin",
     ),
     Call(
         "GET",
@@ -112,6 +117,7 @@ calls = [
         data=AgentPage,
         example={"records": [EXAMPLE], "next_cursor": None},
         tag="agents",
+        permission="agents:read",
     ),
     Call(
         "GET",
@@ -123,6 +129,7 @@ calls = [
         example=EXAMPLE,
         tag="agents",
         conditional=True,
+        permission="agents:read",
     ),
     Call(
         "PATCH",
@@ -132,9 +139,10 @@ calls = [
         "Agent has been updated.",
         body=AgentChanges,
         data=Agent,
-        example={**EXAMPLE, "name": "Ada Brandt-Li", "version": 2},
+        example={**EXAMPLE, "name": "Ada Brandt-Li", "version": 2, "state": "active"},
         tag="agents",
-        refuses=[Stale, EmailTaken],
+        refuses=[Stale, EmailTaken, LastOwner],
         conditional=True,
+        permission="agents:admin",
     ),
 ]

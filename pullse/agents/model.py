@@ -1,7 +1,8 @@
 """Agents as values: their shapes on the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -21,9 +22,26 @@ Email = Annotated[
 ]
 
 
+class Role(StrEnum):
+    """What each may do is the table in access/permissions.py."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    AGENT = "agent"
+    COLLABORATOR = "collaborator"
+    READ_ONLY = "read_only"
+
+
+class State(StrEnum):
+    INVITED = "invited"
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
 class NewAgent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     email: Email
+    role: Role = Role.AGENT
 
 
 class AgentChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +49,8 @@ class AgentChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name | UnsetType = UNSET
     email: Email | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    state: Literal["active", "disabled"] | UnsetType = UNSET
 
 
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +60,11 @@ class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created_at: datetime
     updated_at: datetime
     version: Annotated[int, Meta(ge=1, description="Rises with each change; also the ETag.")]
+    role: Role
+    state: Annotated[
+        State,
+        Meta(description="Invited until it is first active; tokens of disabled ones are void."),
+    ]
 
 
 class AgentPage(msgspec.Struct, frozen=True):

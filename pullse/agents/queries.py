@@ -19,24 +19,33 @@ class Row(Struct, frozen=True):
     name: str
     email: str
     version: int
+    role: str
+    state: str
+
+    @property
+    def is_owner(self) -> bool:
+        return self.role == "owner"
 
 
-async def insert_unless_taken(db: Db, *, id_: UUID, name: str, email: str) -> Shown | None:
+async def insert_unless_taken(
+    db: Db, *, id_: UUID, name: str, email: str, role: str
+) -> Shown | None:
     """None when an agent has the address."""
     return await db.maybe(
         Shown,
         """
         WITH new AS (
-            INSERT INTO agents (id, name, email)
-                 VALUES ($1, $2, $3)
+            INSERT INTO agents (id, name, email, role)
+                 VALUES ($1, $2, $3, $4)
             ON CONFLICT (lower(email)) WHERE deleted_at IS NULL DO NOTHING
-              RETURNING id, name, email, created_at, updated_at, version
+              RETURNING id, name, email, created_at, updated_at, version, role, state
         )
         SELECT version, row_to_json(new)::text AS body FROM new
         """,
         id_,
         name,
         email,
+        role,
     )
 
 
@@ -45,7 +54,7 @@ async def get(db: Db, agent_id: UUID) -> Shown | None:
         Shown,
         """
         SELECT version, row_to_json(a)::text AS body
-          FROM (SELECT id, name, email, created_at, updated_at, version
+          FROM (SELECT id, name, email, created_at, updated_at, version, role, state
                   FROM agents
                  WHERE id = $1 AND deleted_at IS NULL) AS a
         """,
@@ -58,7 +67,7 @@ async def page(db: Db, *, after: tuple[str, UUID] | None, limit: int) -> Sequenc
     return await db.rows(
         """
         SELECT row_to_json(a)::text AS body, name, id
-          FROM (SELECT id, name, email, created_at, updated_at, version
+          FROM (SELECT id, name, email, created_at, updated_at, version, role, state
                   FROM agents
                  WHERE deleted_at IS NULL
                    AND ($1::text IS NULL OR (name, id) > ($1, $2::uuid))
@@ -76,7 +85,7 @@ async def lock(db: Db, agent_id: UUID) -> Row | None:
     return await db.maybe(
         Row,
         """
-        SELECT id, name, email, version
+        SELECT id, name, email, version, role, state
           FROM agents
          WHERE id = $1 AND deleted_at IS NULL
            FOR UPDATE
@@ -85,26 +94,76 @@ async def lock(db: Db, agent_id: UUID) -> Row | None:
     )
 
 
-async def update(db: Db, agent_id: UUID, *, name: str, email: str) -> Shown:
+async def update(db: Db, agent_id: UUID, *, name: str, email: str, role: str, state: str) -> Shown:
     """Raises `Violated("agents_email_unique")` when another agent has the address."""
     return await db.one(
         Shown,
         """
         WITH new AS (
                UPDATE agents
-                  SET name = $2, email = $3, version = version + 1, updated_at = now()
+                  SET name = $2, email = $3, role = $4, state = $5,
+                      version = version + 1, updated_at = now()
                 WHERE id = $1
-            RETURNING id, name, email, created_at, updated_at, version
+            RETURNING id, name, email, created_at, updated_at, version, role, state
         )
         SELECT version, row_to_json(new)::text AS body FROM new
         """,
         agent_id,
         name,
         email,
+        role,
+        state,
     )
 
 
 async def mark_deleted(db: Db, agent_id: UUID) -> None:
     await db.run(
         "UPDATE agents SET deleted_at = now(), version = version + 1 WHERE id = $1", agent_id
+    )
+
+
+async def role_of_agent(db: Db, agent_id: UUID) -> str | None:
+    """None when it may do nothing (any more)."""
+    role: str | None = await db.value(
+        "SELECT role FROM agents WHERE id = $1 AND deleted_at IS NULL AND state <> 'disabled'",
+        agent_id,
+    )
+    return role
+
+
+async def role_of_service(db: Db, token_id: UUID) -> str | None:
+    role: str | None = await db.value(
+        "SELECT role FROM api_tokens WHERE id = $1 AND revoked_at IS NULL", token_id
+    )
+    return role
+
+
+async def has_active_owner(db: Db) -> bool:
+    return bool(
+        await db.value(
+            """
+            SELECT EXISTS (SELECT FROM agents
+                            WHERE role = 'owner' AND state = 'active' AND deleted_at IS NULL)
+            """
+        )
+    )
+
+
+async def find_by_email(db: Db, email: str) -> UUID | None:
+    found: UUID | None = await db.value(
+        "SELECT id FROM agents WHERE lower(email) = lower($1) AND deleted_at IS NULL", email
+    )
+    return found
+
+
+async def listed(db: Db) -> list[Row]:
+    """All, by name, for the operator."""
+    return await db.all(
+        Row,
+        """
+        SELECT id, name, email, version, role, state
+          FROM agents
+         WHERE deleted_at IS NULL
+      ORDER BY name, id
+        """,
     )

@@ -28,6 +28,7 @@ USUAL = Capability.parse(
     {UPDATES: FOLLOW, ACTIVITY: FOLLOW, TICKETS: [*FOLLOW, "presence"]},
 )
 """What a token covers that was asked for without a capability."""
+TTL_OF_OTHERS = 600_000
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 NO_STORE = (b"cache-control", b"no-store")
 
@@ -99,8 +100,8 @@ class RealtimeConfig(msgspec.Struct, frozen=True):
 async def token(request: Request) -> Answer:
     query = request.read_query(TokenQuery)
     realtime = door(request)
-    named = (query.client_id, query.same_client_id, request.actor.id)
-    client_id = next(each for each in named if each is not None)
+    asked_id = query.same_client_id if query.client_id is None else query.client_id
+    client_id = named(request.actor, asked_id)
     try:
         tokens.client_id_of(client_id)
         asked = Capability.parse(query.capability) if query.capability else USUAL
@@ -110,7 +111,7 @@ async def token(request: Request) -> Answer:
                 realtime.ably.key, rights, client_id, at=tokens.now(), ttl=query.ttl
             )
         elif realtime.keyring is not None:
-            found = realtime.keyring.issue(rights, client_id, ttl=query.ttl or tokens.TTL)
+            found = realtime.keyring.issue(rights, client_id, ttl=lasting(request.actor, query.ttl))
         else:
             raise closed()
     except Failure as failure:
@@ -134,9 +135,29 @@ def door(request: Request) -> Realtime:
     return request.services.realtime or Realtime()
 
 
+def lasting(actor: Actor, asked: int | None) -> int:
+    """
+    Milliseconds. What an agent's rights were is good for ten minutes at most; its client gets
+    the next token by itself.
+    """
+    most = tokens.TTL if is_operator(actor) else TTL_OF_OTHERS
+    return (asked or most) if is_operator(actor) else min(asked or most, most)
+
+
+def is_operator(actor: Actor) -> bool:
+    return "tokens:admin" in actor.rights
+
+
+def named(actor: Actor, asked: str | None) -> str:
+    """Agents and services are present and publish as themselves; only an operator as anybody."""
+    if asked is not None and asked != actor.id and not is_operator(actor):
+        raise Forbidden(f"clientId: this token's clients are called {actor.id}.")
+    return actor.id if asked is None else asked
+
+
 def rights_of(actor: Actor) -> Capability:
-    """Whoever is let in may everything, until agents have accounts."""
-    return EVERYTHING
+    """Who only reads follows tickets; who works with them may use free channels too."""
+    return EVERYTHING if "tickets:write" in actor.rights else USUAL
 
 
 def granted(asked: Capability, actor: Actor) -> Capability:
@@ -210,6 +231,7 @@ calls = [
         "A token, or a request that the client exchanges for one.",
         query=TokenQuery,
         tag="operations",
+        permission="events:read",
         description="The `authUrl` of Ably's clients, so the answer is bare: TokenDetails "
         "`{token, keyName, issued, expires, capability, clientId}` for the built-in gateway, or, "
         "with ABLY_API_KEY, a signed TokenRequest for Ably. Without a capability it is to follow "
@@ -225,5 +247,6 @@ calls = [
         data=RealtimeConfig,
         example=EXAMPLE,
         tag="realtime",
+        permission="events:read",
     ),
 ]

@@ -8,7 +8,9 @@ from pullse.gateway.capability import Capability
 from pullse.gateway.errors import Failure
 from pullse.gateway.keys import Listed
 from pullse.gateway.secret import Secret
+from pullse.kit import audit
 from pullse.kit.db import Database
+from pullse.kit.events import OPERATOR
 
 FULL = '{"*":["*"]}'
 """Everything on every channel, as a key has it that is made without a capability."""
@@ -25,6 +27,8 @@ async def create(
     async with database.transaction() as db:
         await keys.claim(db, secret)
         name = await keys.create(db, rights, note=note, is_revocable=is_revocable)
+        data = {"key": name, "capability": rights.text, "note": note}
+        await audit.record(db, "key.created", by=OPERATOR, data=data)
     return (
         f"{name}:{secret.of_key(name)}\n"
         f"This key may do {rights.text}. Put it where it belongs now: it is shown this once."
@@ -40,15 +44,17 @@ async def show(database: Database) -> str:
 async def revoke(database: Database, name: str) -> str:
     """Takes a whole key as well, as people paste it."""
     name = name.partition(":")[0]
-    async with database.session() as db:
+    async with database.transaction() as db:
         if not await keys.revoke(db, name):
             raise NotFound(f"There is no key {name} in use.")
+        await audit.record(db, "key.revoked", by=OPERATOR, data={"key": name})
     return f"{name} and its tokens are void; running processes know it within a second."
 
 
 async def reset(database: Database, secret: Secret) -> str:
     async with database.transaction() as db:
         count = await keys.reset(db, secret)
+        await audit.record(db, "key.reset", by=OPERATOR, data={"revoked": count})
     return f"{secret.source} is the secret from now on; keys revoked: {count}."
 
 

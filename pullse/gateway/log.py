@@ -15,7 +15,7 @@ from pullse.gateway.wire import BODY, STORED, Body
 from pullse.kit import events
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Fact, Place, Position
-from pullse.realtime.projection import ACTIVITY, UPDATES
+from pullse.realtime.projection import ACTIVITY, CONFIDENTIAL, UPDATES
 
 GIVEN, MADE = "=", "~"
 """Whose a message's id is, before the id in `once`: a client's may repeat none of ours."""
@@ -266,12 +266,13 @@ PUBLIC = """
 (name = 'ticket.created' OR name = 'ticket.deleted'
  OR (name = 'ticket.changed' AND data->'changes' ? 'status'))
 """
+SHOWN = " AND ".join(f"NOT starts_with(name, '{each}')" for each in CONFIDENTIAL)
 KINDS = {
     "messages": ENTRY.format(which="action = 0"),
     "presence": ENTRY.format(which="action <> 0"),
     "all": ENTRY.format(which="true"),
     "updates": FACT.format(which=f"$1::text IS NOT NULL AND {PUBLIC}"),
-    "activity": FACT.format(which="$1::text IS NOT NULL"),
+    "activity": FACT.format(which=f"$1::text IS NOT NULL AND {SHOWN}"),
     "ticket": FACT.format(which="ticket_id = $1::text::uuid"),
 }
 OF_FACTS = ("updates", "activity", "ticket")

@@ -10,14 +10,14 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Container, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pullse.errors import Refusal
+from pullse.errors import Refusal, Unavailable
 from pullse.kit.events import Actor
 from pullse.kit.metrics import Metrics
-from pullse.kit.web import Answer, Application, Receive, Send, Services, no
+from pullse.kit.web import Answer, Application, Receive, Send, Services, no, refused
 from pullse.kit.websockets import Refused, Session, Socket, Upgrade
 
 BODY_AT_MOST = 1 << 20
@@ -35,9 +35,30 @@ class NotLetIn(Refusal):
         self.code = code
 
 
+class Everything:
+    """The rights of who may do all that there is."""
+
+    def __contains__(self, permission: object) -> bool:
+        return True
+
+
+EVERYTHING: Container[str] = Everything()
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Whom the guard has let in: the actor's id, and the permissions that it has."""
+
+    id: str
+    rights: Container[str] = frozenset()
+
+
+ANONYMOUS = Visitor("anonymous")
+
+
 class Guard(Protocol):
-    def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
-        """The id of the actor who asks. Raises `NotLetIn`."""
+    async def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Visitor:
+        """Who asks. Raises `NotLetIn`."""
 
     def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
         """For what has a door of its own: may these headers even try? Raises `NotLetIn`."""
@@ -110,7 +131,7 @@ class Edge:
 
         self.under_way += 1
         try:
-            early = self._early(scope, headers, request_id, annex)
+            early = await self._early(scope, headers, request_id, annex)
             length = headers.get(b"content-length")
             is_ours = early is None and annex is None
             if is_ours and length is not None and not within(length):
@@ -131,25 +152,29 @@ class Edge:
             self.under_way -= 1
             self.metrics.count(scope, status, time.perf_counter() - started)
 
-    def _early(
+    async def _early(
         self, scope: Any, headers: dict[bytes, bytes], request_id: bytes, annex: Annex | None
     ) -> Answer | None:
         """The answer to what never reaches a handler."""
-        actor = "anonymous"
+        visitor = ANONYMOUS
         try:
             if annex is None:
-                actor = self.guard.admit(scope, headers)
+                visitor = await self.guard.admit(scope, headers)
             else:
                 self.guard.screen(scope["headers"])
         except NotLetIn as error:
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
             return no(error.status, str(error), error.code, headers=challenge)
+        except Unavailable as error:  # who asks can't be told without the database
+            return refused(error)
         is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
         if is_preflight and annex is None:
             origin = headers.get(b"origin")
             if origin is not None and self.guard.allows_origin(origin):
                 return preflight()
-        scope["actor"] = Actor(actor, request_id.decode())
+        client = scope.get("client")
+        address = client[0] if client else None
+        scope["actor"] = Actor(visitor.id, request_id.decode(), visitor.rights, address)
         scope["services"] = self.services
         return None
 

@@ -10,7 +10,7 @@ still running, means that whatever appears later also sorts later.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,13 +27,22 @@ PAGE_BYTES = 256_000
 
 
 class Actor(Struct, frozen=True):
-    """Who does something, and in which request: "owner", "token", "system", "agent:<uuid>"."""
+    """
+    Who does something, in which request and from where.
+
+    `id` is "owner" (of pullse dev), "token" (PULLSE_API_TOKEN), "token:<uuid>" (a service's),
+    "agent:<uuid>", "operator" (who runs commands), "system" or "anonymous"; `rights` are the
+    permissions that it has.
+    """
 
     id: str
     request_id: str | None = None
+    rights: Container[str] = frozenset()
+    address: str | None = None
 
 
 SYSTEM = Actor("system")
+OPERATOR = Actor("operator")
 
 
 class Place(Struct, frozen=True, order=True):
@@ -141,12 +150,22 @@ async def since(db: Db, place: Place, *, limit: int = 500) -> list[Fact]:
 
 
 async def page(
-    db: Db, place: Place, *, limit: int, ticket_id: UUID | None = None, names: Sequence[str] = ()
+    db: Db,
+    place: Place,
+    *,
+    limit: int,
+    ticket_id: UUID | None = None,
+    names: Sequence[str] = (),
+    hidden: tuple[str, ...] = (),
 ) -> Page:
-    """A page of facts after `place`, of one ticket or of some names only."""
+    """A page of facts after `place`, of one ticket or of some names, without those `hidden`."""
     scan = limit if not names else SCANNED_AT_MOST
     seen = await glance(db, place, ticket_id, limit=scan)
-    matching = [each for each in seen if not names or each.name in names]
+    matching = [
+        each
+        for each in seen
+        if (not names or each.name in names) and not each.name.startswith(hidden)
+    ]
     chosen = fitting(matching[:limit])
     facts = await read(db, chosen) if chosen else []
     if len(chosen) < len(matching):

@@ -8,11 +8,11 @@ browser request, anything that a proxy has forwarded. `BearerToken` is for `pull
 
 import hmac
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from pullse.kit.edge import NotLetIn
+from pullse.kit.edge import ANONYMOUS, EVERYTHING, NotLetIn, Visitor
 
 LOOPBACK = rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
 LOOPBACK_HOST = re.compile(LOOPBACK, re.IGNORECASE)
@@ -36,14 +36,30 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
+Find = Callable[[str], Awaitable[Visitor | None]]
+"""Whose an API token is, if it is good."""
+
+
+def bearer(headers: dict[bytes, bytes]) -> str | None:
+    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+    return given.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
+
 
 @dataclass(frozen=True)
 class LocalOwner:
-    """The one person at this machine."""
+    """The one person at this machine, who may also try how it is to be somebody with a token."""
 
-    def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
+    find: Find | None = None
+
+    async def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Visitor:
         self.screen(scope["headers"])
-        return "owner"
+        token = bearer(headers)
+        if token is None or self.find is None or scope["path"] in OPEN:
+            return Visitor("owner", EVERYTHING)
+        visitor = await self.find(token)
+        if visitor is None:
+            raise NotLetIn(401, "This token is not known, or no longer good.", "unauthorized")
+        return visitor
 
     def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
         headers = dict(given)
@@ -71,20 +87,25 @@ class LocalOwner:
 
 @dataclass(frozen=True)
 class BearerToken:
-    """One token opens everything, until agents have accounts."""
+    """The operator's token opens everything; API tokens open what they were made for."""
 
     token: str = field(repr=False)
     open_paths: Set[str] = OPEN
+    find: Find | None = None
 
-    def admit(self, scope: Any, headers: dict[bytes, bytes]) -> str:
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self.token.encode()):
-            return "token"
+    async def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Visitor:
+        token = bearer(headers)
+        if token is not None:
+            if hmac.compare_digest(token.encode("latin-1"), self.token.encode()):
+                return Visitor("token", EVERYTHING)
+            # whether we live is told also while the database is away
+            if self.find is not None and scope["path"] not in self.open_paths:
+                visitor = await self.find(token)
+                if visitor is not None:
+                    return visitor
         if scope["path"] in self.open_paths:
-            return "anonymous"
-        raise NotLetIn(
-            401, "Send the API token: Authorization: Bearer <PULLSE_API_TOKEN>.", "unauthorized"
-        )
+            return ANONYMOUS
+        raise NotLetIn(401, "Send an API token: Authorization: Bearer <token>.", "unauthorized")
 
     def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
         """Whoever has credentials of the gateway may come from anywhere."""

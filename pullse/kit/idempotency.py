@@ -8,6 +8,7 @@ for the first, and a refused request leaves no key behind. Answers are kept 24 h
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,16 @@ HEADER = b"idempotency-key"
 REPLAYED = (b"idempotency-replayed", b"true")
 
 
+class Once(NamedTuple):
+    """An answer with something in it that nobody sees twice; repeats get what is kept."""
+
+    answer: Answer
+    kept: Answer
+
+
+Run = Callable[[Db], Awaitable[Answer | Once]]
+
+
 class Kept(Struct, frozen=True):
     fingerprint: bytes
     status: int
@@ -28,12 +39,12 @@ class Kept(Struct, frozen=True):
     body: bytes
 
 
-async def post(request: Request, run: Callable[[Db], Awaitable[Answer]]) -> Answer:
+async def post(request: Request, run: Run) -> Answer:
     """Run a POST's work in one transaction, once for each key, and wake the readers."""
     key = key_of(request)
     async with request.database.transaction() as db:
         if key is None:
-            answer = await run(db)
+            answer = shown(await run(db))
         else:
             answer = await once(db, request, key, await fingerprint(request), run)
     request.services.tail.wake()
@@ -57,14 +68,18 @@ async def once(
     request: Request,
     key: str,
     print_: bytes,
-    run: Callable[[Db], Awaitable[Answer]],
+    run: Run,
 ) -> Answer:
     caller = request.actor.id
     if not await take(db, caller, key, print_):
         return replay(await kept(db, caller, key), print_)
     answer = await run(db)
-    await keep(db, caller, key, answer)
-    return answer
+    await keep(db, caller, key, answer.kept if isinstance(answer, Once) else answer)
+    return shown(answer)
+
+
+def shown(answer: Answer | Once) -> Answer:
+    return answer.answer if isinstance(answer, Once) else answer
 
 
 def replay(kept: Kept, print_: bytes) -> Answer:

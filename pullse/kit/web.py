@@ -82,6 +82,10 @@ class Services:
     """Names of the readers of facts that are at work; those of others may have stopped for good."""
     realtime: Any = None
     """Who gives out tokens for the channels; see gateway/api.py."""
+    forget: Callable[[], None] = lambda: None
+    """What is remembered of who may do what, after a commit that took a right away."""
+    note_refusal: Callable[[Actor, "Call", Forbidden], None] = lambda actor, call, error: None
+    """Told who was refused a permission; see access/refusals.py."""
 
 
 class Request:
@@ -159,6 +163,8 @@ class Call:
     query: Any = None
     example: Any = None
     tag: str = ""
+    permission: str = ""
+    """What the caller's rights must contain; only open calls need none."""
     description: str = ""
     conditional: bool = False
     refuses: Sequence[type[Refusal]] = ()
@@ -189,6 +195,8 @@ class Router:
         try:
             answer = await self._answer(scope, receive)
         except Refusal as error:
+            if isinstance(error, Forbidden):
+                scope["services"].note_refusal(scope["actor"], scope["call"], error)
             answer = refused(error)
         except Exception as error:
             answer = on_bug(scope, error)
@@ -202,6 +210,8 @@ class Router:
         if call is None:
             return other_method(scope["method"], by_method)
         scope["call"] = call
+        if not call.is_open and call.permission not in scope["actor"].rights:
+            raise Forbidden(f"This takes the permission {call.permission}.")
         if call.query is None and scope["query_string"]:
             reading.query(scope["query_string"], reading.Nothing)
         return await call.run(Request(scope, receive, call, path_params))

@@ -140,5 +140,6 @@ calls = [
         "Metrics.",
         tag="operations",
         media_type="text/plain",
+        permission="operations:read",
     ),
 ]

@@ -6,7 +6,7 @@ was, or is told to start over. A ticket's own history is /api/tickets/{ticket}/e
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,9 +16,11 @@ from msgspec import Meta
 
 from pullse.errors import Gone, Invalid, Unavailable
 from pullse.kit import events
+from pullse.kit.edge import NotLetIn
 from pullse.kit.events import Fact, Place
 from pullse.kit.tail import Follower
 from pullse.kit.web import Answer, Call, Receive, Request, Scope, Send, encoded, ok
+from pullse.realtime.projection import CONFIDENTIAL
 from pullse.tickets.actions import no_ticket
 from pullse.tickets.api import id_in_path
 from pullse.tickets.queries import get_many
@@ -32,6 +34,8 @@ CATCH_UP = 500
 """Facts read at once while a stream catches up."""
 PIECE = 64_000
 """Characters sent at once: what a client that does not read can hold of a stream."""
+RECHECK = 0.5
+"""Seconds between two looks at whether a stream's reader may still read."""
 GRACE = 1.0
 """Seconds that a stream which is to end has for what it is sending."""
 
@@ -44,6 +48,9 @@ NAMES = (
     "agent.created",
     "agent.changed",
     "agent.deleted",
+    "token.created",
+    "token.revoked",
+    "token.rotated",
 )
 
 
@@ -115,11 +122,18 @@ async def pages(
     async with request.database.session() as db:
         newest = await events.end(db)
         place = events.START if after is None else start_of(after, newest)
-        found = await events.page(db, place, limit=limit, ticket_id=ticket_id, names=names)
+        found = await events.page(
+            db, place, limit=limit, ticket_id=ticket_id, names=names, hidden=hidden_from(request)
+        )
     records = ",".join(with_cursor(fact, newest.epoch) for fact in found.facts)
     cursor = encoded(events.cursor(newest.epoch, found.place))
     following = "null" if found.is_end else cursor
     return ok(request, f'{{"records":[{records}],"next_cursor":{following},"cursor":{cursor}}}')
+
+
+def hidden_from(request: Request) -> tuple[str, ...]:
+    """How the names of facts begin that this caller may not read."""
+    return () if "audit:read" in request.actor.rights else CONFIDENTIAL
 
 
 def start_of(after: str, newest: events.Position) -> Place:
@@ -156,6 +170,7 @@ class Stream:
         self._ticket_id = query.ticket_id
         self._names = query.name
         self._has_moved = has_moved
+        self._hidden = hidden_from(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tail = self._request.services.tail
@@ -163,13 +178,18 @@ class Stream:
         writing = asyncio.ensure_future(self._write(follower, send))
         leaving = asyncio.ensure_future(gone(receive))
         stuck = asyncio.ensure_future(over(follower))
+        refused = asyncio.ensure_future(no_longer(self._request))
+        tasks = (writing, leaving, stuck, refused)
         try:
-            await asyncio.wait((writing, leaving, stuck), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if refused.done():  # it ends as at the end of the process
+                follower.close()
+                await asyncio.wait((writing, leaving, stuck), return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
                 writing.result()
         finally:
             tail.leave(follower)
-            for task in (writing, leaving, stuck):
+            for task in tasks:
                 task.cancel()
 
     async def _write(self, follower: Follower, send: Send) -> None:
@@ -197,6 +217,7 @@ class Stream:
                     limit=CATCH_UP,
                     ticket_id=self._ticket_id,
                     names=self._names,
+                    hidden=self._hidden,
                 )
             await self._push(page.facts, send)
             self._place, is_end = page.place, page.is_end
@@ -230,6 +251,7 @@ class Stream:
         return (
             isinstance(fact, Fact)
             and (not self._names or fact.name in self._names)
+            and not fact.name.startswith(self._hidden)
             and (self._ticket_id is None or fact.ticket_id == self._ticket_id)
         )
 
@@ -242,6 +264,25 @@ async def over(follower: Follower) -> None:
     """Until the stream has to end and had time to; a client that does not read holds it up."""
     await follower.ended.wait()
     await asyncio.sleep(GRACE)
+
+
+async def no_longer(request: Request) -> None:
+    """Until who asked may no longer: its token was revoked, its role changed, its time is over."""
+    scope, had = request.scope, listed(request.actor.rights)
+    while True:
+        await asyncio.sleep(RECHECK)
+        try:
+            visitor = await scope["edge"].guard.admit(scope, dict(scope["headers"]))
+        except NotLetIn:
+            return
+        except Unavailable:
+            continue
+        if listed(visitor.rights) != had:
+            return
+
+
+def listed(rights: Container[str]) -> list[bool]:
+    return [each in rights for each in ("events:read", "audit:read")]
 
 
 async def gone(receive: Receive) -> None:
@@ -285,6 +326,7 @@ calls = [
         "EventSource resumes by itself. The event `start_over` says that the place asked for no "
         "longer exists: read the present state anew.",
         also={"text/event-stream": "Facts as they are committed, a comment each 15 s."},
+        permission="events:read",
     ),
     Call(
         "GET",
@@ -297,5 +339,6 @@ calls = [
         example=EXAMPLE_PAGE,
         tag="events",
         refuses=[Gone],
+        permission="tickets:read",
     ),
 ]

@@ -17,6 +17,9 @@ ACTIVITY = "tickets-activity"
 SHARED = (UPDATES, ACTIVITY)
 """The channels that Ably gets too; `ticket:<id>` is the built-in gateway's alone."""
 
+CONFIDENTIAL = ("token.", "audit")
+"""How the names of facts begin that are for those with audit:read, and on no channel."""
+
 BYTES_AT_MOST = 60_000
 """Ably refuses a message of more than 65,536 bytes of name, data and extras (TM6, code 40009)."""
 LARGE = 1_000
@@ -49,6 +52,8 @@ class Told(msgspec.Struct):
 
 def messages(fact: Fact) -> list[Message]:
     """All messages of a fact: the public one if it has any, then the fact itself."""
+    if fact.name.startswith(CONFIDENTIAL):
+        return []
     id_, body = str(fact.id), fitting(fact.body)
     found = [Message(ACTIVITY, fact.name, id_, body)]
     if fact.ticket_id is not None:

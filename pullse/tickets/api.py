@@ -155,6 +155,7 @@ calls = [
         data=Ticket,
         example=EXAMPLE,
         tag="tickets",
+        permission="tickets:write",
     ),
     Call(
         "GET",
@@ -166,6 +167,7 @@ calls = [
         data=TicketPage,
         example={"records": [EXAMPLE], "next_cursor": None},
         tag="tickets",
+        permission="tickets:read",
     ),
     Call(
         "GET",
@@ -177,6 +179,7 @@ calls = [
         example=EXAMPLE,
         tag="tickets",
         conditional=True,
+        permission="tickets:read",
     ),
     Call(
         "PATCH",
@@ -190,6 +193,7 @@ calls = [
         tag="tickets",
         refuses=[Stale],
         conditional=True,
+        permission="tickets:write",
     ),
     Call(
         "DELETE",
@@ -200,6 +204,7 @@ calls = [
         tag="tickets",
         refuses=[Stale],
         conditional=True,
+        permission="tickets:write",
     ),
     Call(
         "GET",
@@ -214,6 +219,7 @@ calls = [
             "next_cursor": None,
         },
         tag="tickets",
+        permission="tickets:read",
     ),
     Call(
         "POST",
@@ -224,5 +230,6 @@ calls = [
         data=Ticket,
         example={**EXAMPLE, "version": 3},
         tag="tickets",
+        permission="tickets:write",
     ),
 ]

@@ -22,7 +22,8 @@ async def test_an_agent_comes_back_as_the_contract_says(client: httpx.AsyncClien
     assert list(body) == ["status", "message", "data"]
     assert (body["status"], body["message"]) == (True, "Agent has been created.")
     agent = body["data"]
-    assert list(agent) == ["id", "name", "email", "created_at", "updated_at", "version"]
+    order = ["id", "name", "email", "created_at", "updated_at", "version", "role", "state"]
+    assert list(agent) == order
     assert UUID(agent["id"]).version == 7
     assert {name: agent[name] for name in ADA} == ADA
     assert agent["created_at"] == agent["updated_at"]
@@ -35,7 +36,7 @@ async def test_one_fact_tells_of_it(client: httpx.AsyncClient, database: Databas
     (fact,) = await facts(database)
     assert (fact.name, fact.ticket_id) == ("agent.created", None)
     assert (fact.actor, fact.request_id) == ("owner", "from-me")
-    assert fact.data == {"agent_id": answer.json()["data"]["id"], **ADA}
+    assert fact.data == {"agent_id": answer.json()["data"]["id"], **ADA, "role": "agent"}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,8 @@ async def test_one_fact_tells_of_it(client: httpx.AsyncClient, database: Databas
         {"email": "a" * 250 + "@b.de"},
         {"email": ["ada@example.org"]},
         {"id": "1"},
-        {"role": "admin"},
+        {"role": "boss"},
+        {"state": "active"},
     ],
     ids=lambda wrong: repr(wrong)[:40],
 )
@@ -72,7 +74,7 @@ async def test_a_field_that_does_not_fit_is_named(
 
 
 async def test_all_problems_are_told_at_once(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/api/agents", json={"email": "ada", "role": "admin"})
+    answer = await client.post("/api/agents", json={"email": "ada", "role": "boss"})
 
     assert problems(answer).keys() == {"name", "email", "role"}
 

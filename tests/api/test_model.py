@@ -84,7 +84,8 @@ class HelpDesk(RuleBasedStateMachine):
     def teardown(self) -> None:
         async def empty() -> None:
             async with self.world.database.session() as db:
-                await db.script("TRUNCATE tickets, agents, events, idempotency_keys")
+                tables = "tickets, api_tokens, agents, audit, events, idempotency_keys"
+                await db.script(f"TRUNCATE {tables}")
 
         self.world.run(empty())
 

@@ -117,7 +117,19 @@ async def test_real_answers_fit_their_descriptions(
     trashed = await new_ticket(client)
     await delete(client, trashed)
     body = {"title": "Help", "description": "It broke."}
+    new_token = {"name": "Export", "agent_id": ada["id"], "scopes": ["tickets:read"]}
+    made = await client.post("/api/tokens", json=new_token)
+    token = f"/api/tokens/{made.json()['data']['id']}"
     asked = [
+        ("GET", "/api/me", "/api/me", {}),
+        ("POST", "/api/tokens", "/api/tokens", {"json": new_token}),
+        ("POST", "/api/tokens", "/api/tokens", {"json": {**new_token, "role": "agent"}}),
+        ("GET", "/api/tokens", "/api/tokens", {}),
+        ("GET", "/api/tokens", "/api/tokens?cursor=x", {}),
+        ("POST", "/api/tokens/{token}/rotate", f"{token}/rotate", {"json": {}}),
+        ("POST", "/api/tokens/{token}/rotate", f"{token}/rotate", {"json": {}}),
+        ("DELETE", "/api/tokens/{token}", token, {}),
+        ("DELETE", "/api/tokens/{token}", "/api/tokens/nonsense", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),
@@ -143,6 +155,8 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
         ("PATCH", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {"json": {"name": "A"}}),
         ("DELETE", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
+        ("GET", "/api/audit", "/api/audit", {}),
+        ("GET", "/api/audit", "/api/audit?after=yesterday", {}),
         ("GET", "/api/realtime/token", "/api/realtime/token", {}),
         ("GET", "/api/realtime/token", "/api/realtime/token?ttl=soon", {}),
         ("GET", "/api/realtime/config", "/api/realtime/config", {}),

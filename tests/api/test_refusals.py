@@ -99,6 +99,10 @@ async def test_a_method_that_is_not_taken_is_told_which_are(client: httpx.AsyncC
         ("/api/trash/tickets", "GET, HEAD, OPTIONS"),
         ("/api/agents", "POST, GET, HEAD, OPTIONS"),
         (f"/api/agents/{agent['id']}", "GET, PATCH, DELETE, HEAD, OPTIONS"),
+        ("/api/me", "GET, HEAD, OPTIONS"),
+        ("/api/tokens", "POST, GET, HEAD, OPTIONS"),
+        ("/api/tokens/1", "DELETE, OPTIONS"),
+        ("/api/tokens/1/rotate", "POST, OPTIONS"),
         ("/api/events", "GET, HEAD, OPTIONS"),
         ("/api/openapi.json", "GET, HEAD, OPTIONS"),
     ):

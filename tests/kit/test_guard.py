@@ -1,10 +1,11 @@
 """Who may come in: each header that could bring a stranger's request, by itself."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from pullse.kit.edge import NotLetIn
+from pullse.kit.edge import NotLetIn, Visitor
 from pullse.kit.guard import FORWARDING, BearerToken, LocalOwner
 
 TOKEN = "a-token-of-more-than-twenty-characters"
@@ -16,8 +17,9 @@ def admit(guard: Any, path: str = "/api/tickets", **headers: str) -> str:
 
 
 def admit_raw(guard: Any, headers: list[tuple[bytes, bytes]], path: str = "/api/tickets") -> str:
-    actor: str = guard.admit({"path": path, "method": "GET", "headers": headers}, dict(headers))
-    return actor
+    scope = {"path": path, "method": "GET", "headers": headers}
+    visitor: Visitor = asyncio.run(guard.admit(scope, dict(headers)))
+    return visitor.id
 
 
 def refusal(guard: Any, path: str = "/api/tickets", **headers: str) -> tuple[int, str]:

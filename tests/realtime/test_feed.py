@@ -221,9 +221,13 @@ async def test_every_name_that_is_recorded_can_be_asked_for(
     agent = f"/api/agents/{made.json()['data']['id']}"
     await client.patch(agent, json={"name": "Ada B"})
     await client.delete(agent)
+    made = await client.post("/api/tokens", json={"name": "Export", "role": "agent"})
+    token = f"/api/tokens/{made.json()['data']['id']}"
+    await client.post(f"{token}/rotate", json={})
+    await client.delete(token)
 
     recorded = names(await feed())
-    assert len(recorded) == 7
+    assert len(recorded) == 10
     assert set(NAMES) - set(recorded) == {"ticket.purged"}
     assert names(await feed(name=",".join(NAMES))) == recorded
 

@@ -1,0 +1,1 @@
+"""Who may do what: roles, tokens for programs, and the record of both."""

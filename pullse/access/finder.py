@@ -1,0 +1,152 @@
+"""
+Whose an API token is, for the guard.
+
+What was found is good for a second, so a token that was revoked, an agent who was disabled
+and a role that changed are known in every process a second later, and at once in the one
+that did it (`forget`). Else a token costs one look-up a second, together with all others.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pullse.access import token_queries as queries
+from pullse.access.permissions import rights_of
+from pullse.access.secrets import hashed, is_well_formed
+from pullse.access.token_queries import Good
+from pullse.access.tokens import AGENT, SERVICE
+from pullse.errors import Refusal
+from pullse.kit.db import Database
+from pullse.kit.edge import Visitor
+from pullse.kit.loader import gather
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+FRESH = 1.0
+"""Seconds for which what was read is good."""
+KNOWN_AT_MOST = 10_000
+UNKNOWN_AT_MOST = 1_000
+TOUCHED_EACH = 60.0
+"""Seconds between two notes of a token's last use."""
+GATHERED = 1.0
+"""Seconds for which notes wait for others."""
+
+
+class Found:
+    """A good token; its use need not be noted again before `noted_until`."""
+
+    __slots__ = ("good_until", "noted_until", "token_id", "visitor")
+
+    def __init__(
+        self, visitor: Visitor, token_id: UUID, good_until: float, noted_until: float
+    ) -> None:
+        self.visitor = visitor
+        self.token_id = token_id
+        self.good_until = good_until
+        self.noted_until = noted_until
+
+
+class Finder:
+    """One for each process. Raises `errors.Unavailable` when the database is away."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._known: dict[bytes, Found] = {}
+        self._unknown: dict[bytes, float] = {}
+        self._asking: dict[bytes, asyncio.Task[Visitor | None]] = {}
+        self._used: set[UUID] = set()
+        self._noting: asyncio.Task[None] | None = None
+        self._is_due = False
+
+    async def __call__(self, token: str) -> Visitor | None:
+        if not is_well_formed(token):
+            return None
+        hash_, now = hashed(token), self._clock()
+        found = self._known.get(hash_)
+        if found is not None and now < found.good_until:
+            if now >= found.noted_until:
+                self._note(found, now)
+            return found.visitor
+        if now < self._unknown.get(hash_, now):
+            return None
+        asking = self._asking.get(hash_)
+        if asking is None:
+            asking = self._asking[hash_] = asyncio.ensure_future(self._ask(hash_))
+            asking.add_done_callback(heard)
+        # one who goes away takes the answer from nobody
+        return await asyncio.shield(asking)
+
+    def forget(self) -> None:
+        """What is asked from now on is read anew; called after a commit that took a right away."""
+        self._known.clear()
+        self._unknown.clear()
+        self._asking.clear()
+
+    async def _ask(self, hash_: bytes) -> Visitor | None:
+        me, asked = asyncio.current_task(), self._clock()
+        try:
+            good = await gather(self._database, queries.find_many, hash_)
+        finally:
+            is_current = self._asking.get(hash_) is me
+            if is_current:
+                del self._asking[hash_]
+        old = self._known.pop(hash_, None) if is_current else None
+        if good is None:
+            if is_current:
+                keep(self._unknown, hash_, asked + FRESH, UNKNOWN_AT_MOST)
+            return None
+        good_until = asked + (FRESH if good.seconds_left is None else min(FRESH, good.seconds_left))
+        noted_until = asked if old is None else old.noted_until
+        found = Found(visitor_of(good), good.id, good_until, noted_until)
+        if is_current:
+            keep(self._known, hash_, found, KNOWN_AT_MOST)
+        if asked >= found.noted_until:
+            self._note(found, asked)
+        return found.visitor
+
+    def _note(self, found: Found, now: float) -> None:
+        found.noted_until = now + TOUCHED_EACH
+        self._used.add(found.token_id)
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_later(GATHERED, self._write_soon)
+
+    def _write_soon(self) -> None:
+        self._noting = asyncio.ensure_future(self._write())
+
+    async def _write(self) -> None:
+        """Of all that were used since; what can't be written is noted at the next use."""
+        self._is_due = False
+        used, self._used = self._used, set()
+        try:
+            async with self._database.session() as db:
+                await queries.touch(db, list(used))
+        except Refusal as error:
+            log.debug("The last use of %s tokens is not noted: %s", len(used), error)
+
+
+def visitor_of(good: Good) -> Visitor:
+    """An agent's token acts as the agent; a service's as itself."""
+    id_ = f"{SERVICE}{good.id}" if good.agent_id is None else f"{AGENT}{good.agent_id}"
+    return Visitor(id_, rights_of(good.role, good.scopes))
+
+
+def keep(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """The newest `most`; those in use are kept anew each second."""
+    kept.pop(key, None)
+    if len(kept) >= most:
+        del kept[next(iter(kept))]
+    kept[key] = value
+
+
+def heard(task: "asyncio.Task[Any]") -> None:
+    """Its error goes to those who wait, if any still do."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,45 @@
+"""
+The one table of permissions: what each role may do.
+
+A call names the permission that it needs (`Call.permission`); a token has those of its role,
+or fewer. `pullse roles` and docs/security.md show this table.
+"""
+
+from collections.abc import Container, Iterable
+
+PERMISSIONS = {
+    "me:read": "see who one is and what the API offers",
+    "tickets:read": "read tickets, their history and the trash",
+    "tickets:write": "create, change, delete and restore tickets",
+    "agents:read": "read agents",
+    "agents:admin": "create and change agents, their roles and their state",
+    "events:read": "read and follow the feed, and get tokens for the channels",
+    "tokens:own": "make, see and revoke one's own API tokens",
+    "tokens:admin": "make, see and revoke everybody's, and those of services",
+    "audit:read": "read the audit trail",
+    "operations:read": "read metrics",
+}
+READING = frozenset({"me:read", "tickets:read", "agents:read", "events:read", "tokens:own"})
+WORKING = READING | {"tickets:write"}
+EVERYTHING = frozenset(PERMISSIONS)
+
+ROLES: dict[str, frozenset[str]] = {
+    "owner": EVERYTHING,
+    "admin": EVERYTHING,
+    "agent": WORKING,
+    # writes internal notes when there are conversations, and answers nobody
+    "collaborator": READING,
+    "read_only": READING,
+}
+"""An admin may do what an owner may, but not make, change or disable an owner."""
+
+
+def rights_of(role: str, scopes: Iterable[str] = ()) -> frozenset[str]:
+    """What a token may: all of its role, or of that the scopes it was made for."""
+    granted = ROLES.get(role, frozenset())
+    wanted = frozenset(scopes)
+    return granted & wanted if wanted else granted
+
+
+def listed(rights: Container[str]) -> list[str]:
+    return [permission for permission in PERMISSIONS if permission in rights]
