@@ -11,7 +11,22 @@ from pullse.kit import migrate
 from pullse.kit.db import Db
 
 SCHEMA = "public"
-HOUSEKEEPING = frozenset({"migrations", "schedules", "readers", "jobs", "idempotency_keys"})
+HOUSEKEEPING = frozenset(
+    {
+        "migrations",
+        "schedules",
+        "readers",
+        "jobs",
+        "idempotency_keys",
+        "channel_horizon",
+        "channel_members",
+        "channel_occupancy",
+        "gateway_connections",
+        "gateway_processes",
+        "realtime_nonces",
+        "realtime_secret",
+    }
+)
 """Tables that have rows also where nobody has written anything yet."""
 
 MADE = re.compile(

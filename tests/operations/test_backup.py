@@ -139,7 +139,9 @@ async def test_data_is_not_replaced_unless_forced(kept: Kept, file: Path) -> Non
         await kept.backup(file)
         before = await all_of_it(client)
         late = await new_ticket(client)
-        with pytest.raises(Failed, match=r"data in this database \(agents, events, tickets\)"):
+        with pytest.raises(
+            Failed, match=r"data in this database \(agents, audit, events, tickets\)"
+        ):
             await kept.restore(file)
         assert (await client.get(f"/api/tickets/{late['id']}")).status_code == 200
 

@@ -284,6 +284,7 @@ async def test_a_database_that_goes_away_is_waited_for(
                      WHERE datname = current_database() AND pid <> pg_backend_pid()
                     """
                 )
+            await asyncio.sleep(0.2)  # until the pool has noticed, or it hands out a dead one
         await holds_all(database, ably)
 
 
