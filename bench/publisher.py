@@ -14,6 +14,9 @@ from bench.subscribers import HANDSHAKE, client_frame, marked
 CONNECTED, ACKNOWLEDGED, REFUSED = b'"action":4,', b'{"action":1,', b'{"action":2,'
 PATIENCE = 30.0
 
+Moments = dict[int, float]
+"""By the number of a message, in seconds of the machine's clock."""
+
 
 class Publisher:
     def __init__(self, sock: socket.socket) -> None:
@@ -21,12 +24,10 @@ class Publisher:
         self.serial = 0
         self.tail = b""
 
-    def publish(
-        self, numbers: Sequence[int], *, at_once: int
-    ) -> tuple[dict[int, float], dict[int, float]]:
+    def publish(self, numbers: Sequence[int], *, at_once: int) -> tuple[Moments, Moments]:
         """With so many under way at most; when each was sent, and when acknowledged."""
-        sent: dict[int, float] = {}
-        acknowledged: dict[int, float] = {}
+        sent: Moments = {}
+        acknowledged: Moments = {}
         while len(acknowledged) < len(numbers):
             frames = b""
             for number in numbers[len(sent) : len(acknowledged) + at_once]:
@@ -81,10 +82,10 @@ def text(number: int) -> str:
 
 def on_time(
     publish: Callable[[str], None], numbers: Sequence[int], *, rate: float
-) -> tuple[dict[int, float], dict[int, float]]:
+) -> tuple[Moments, Moments]:
     """When each message was due, whatever the answers did, and when it was answered."""
-    due: dict[int, float] = {}
-    answered: dict[int, float] = {}
+    due: Moments = {}
+    answered: Moments = {}
     started = time.monotonic()
     for position, number in enumerate(numbers):
         due[number] = started + position / rate

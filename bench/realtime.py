@@ -5,10 +5,10 @@ A message counts when the last of them has it. CPU is what the server process us
 delivery, without what it uses at rest. All clocks are the machine's own.
 """
 
-import math
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
@@ -18,7 +18,7 @@ from bench.cluster import Base, Cluster
 from bench.crowd import Crowd, crowd
 from bench.gateways import nchan, ours, socket_io
 from bench.gateways.model import Absent, Gateway
-from bench.publisher import on_time, publisher
+from bench.publisher import Moments, on_time, publisher, text
 from bench.report import Section, Verdict, ms, per_second, times
 
 SUBSCRIBERS = 2_000
@@ -26,13 +26,16 @@ MANY = 10_000
 SPARE = 300
 """Files that a process needs for everything else."""
 RATE = 20
-FLOOD = 300
-"""Messages that are published as fast as they are answered."""
+BURST = 300
+"""Messages that are published at once."""
 ROUNDS = 3
 REST = 5.0
 SETTLE = 3.0
 AT_ONCE = 100
-PIPELINED = 20_000
+PUBLISHERS = 20
+IN_TURN = 2_000
+"""Messages that a connection may publish at once; after that it is 1,000 a second."""
+PIPELINED = PUBLISHERS * IN_TURN
 LATE_MS = 150.0
 CPU_US = 12.0
 KILOBYTES = 20.0
@@ -55,8 +58,6 @@ class Audience:
     """Milliseconds until the last subscriber had a message, of all rounds."""
     cpu: list[float] = field(default_factory=list)
     """Microseconds for one delivery, by round."""
-    most: list[float] = field(default_factory=list)
-    """Deliveries a second, by round, when more is published than can be delivered."""
 
     def gather(self, count: int) -> None:
         before = self.gateway.kilobytes()
@@ -69,8 +70,11 @@ class Audience:
 
     def round(self, seconds: float) -> None:
         numbers = self.crowd.numbers(round(seconds * RATE))
+        self.measure(numbers, lambda: on_time(self.gateway.publish, numbers, rate=RATE))
+
+    def measure(self, numbers: range, publish: Callable[[], tuple[Moments, Moments]]) -> None:
         used, started = self.gateway.cpu_seconds(), time.monotonic()
-        due, answered = on_time(self.gateway.publish, numbers, rate=RATE)
+        due, answered = publish()
         received = self.crowd.received(numbers)
         used = self.gateway.cpu_seconds() - used
         used -= self.at_rest * (time.monotonic() - started)
@@ -79,13 +83,19 @@ class Audience:
         self.from_due += delays(due, last)
         self.from_answer += delays(answered, last)
 
-    def flood(self) -> None:
-        numbers = self.crowd.numbers(FLOOD)
-        started = time.monotonic()
-        on_time(self.gateway.publish, numbers, rate=math.inf)
-        received = self.crowd.received(numbers, may_be_busy=True)
-        seconds = max(last for _, last in received.values()) - started
-        self.most.append(len(numbers) * self.crowd.count / seconds)
+    def burst(self, own: ours.Ours) -> "Audience":
+        """Many messages in one call, to the same subscribers."""
+        found = Audience(self.gateway, self.crowd, at_rest=self.at_rest)
+        numbers = self.crowd.numbers(BURST)
+        say_all = own.say_all()
+
+        def publish() -> tuple[Moments, Moments]:
+            due = dict.fromkeys(numbers, time.monotonic())
+            say_all([text(number) for number in numbers])
+            return due, dict.fromkeys(numbers, time.monotonic())
+
+        found.measure(numbers, publish)
+        return found
 
 
 def measure(
@@ -105,11 +115,13 @@ def measure(
         gateways = [own.gateway(), *(peers(stack, files, say) if with_peers else ())]
         audiences = [gathered(stack, each, count, say) for each in gateways]
         take_turns(audiences, rounds, seconds, say)
+        say(f"{BURST} messages at once …")
+        burst = audiences[0].burst(own)
     with ExitStack() as stack:
         own = stack.enter_context(ours.ours(base))
         activity = gathered(stack, own.gateway(ours.ACTIVITY), count, say)
         take_turns([activity], rounds, seconds, say)
-    yield fan_out([("a free channel", audiences[0]), (ours.ACTIVITY, activity)])
+    yield fan_out([("a free channel", audiences[0]), (ours.ACTIVITY, activity)], burst)
     yield gateways_compared(audiences)
     yield connections(base, count, min(many, files - SPARE), say)
     yield publishing(base, seconds, say)
@@ -146,21 +158,17 @@ def take_turns(
         for each in audiences:
             say(f"{RATE} messages/s to {each.crowd.count:,} by {each.gateway.name} …")
             each.round(seconds)
-    for _ in range(rounds):
-        for each in audiences:
-            say(f"a flood to {each.crowd.count:,} by {each.gateway.name} …")
-            each.flood()
 
 
-def fan_out(channels: Sequence[tuple[str, Audience]]) -> Section:
+def fan_out(channels: Sequence[tuple[str, Audience]], burst: Audience) -> Section:
     columns = ("channel", "subscribers", "p50", "p99", "max", "p99 from answer", "CPU")
     rows, verdicts = [], []
+    for name, each in (*channels, (f"{BURST} messages at once", burst)):
+        rows.append((name, f"{each.crowd.count:,}", ms(share_of(each.from_due, 0.5)),
+                     ms(share_of(each.from_due, 0.99)), ms(max(each.from_due)),
+                     ms(share_of(each.from_answer, 0.99)), spread(each.cpu)))  # fmt: skip
     for name, each in channels:
-        p99 = share_of(each.from_due, 0.99)
-        cpu = median(each.cpu)
-        rows.append((name, f"{each.crowd.count:,}", ms(share_of(each.from_due, 0.5)), ms(p99),
-                     ms(max(each.from_due)), ms(share_of(each.from_answer, 0.99)),
-                     spread(each.cpu)))  # fmt: skip
+        p99, cpu = share_of(each.from_due, 0.99), median(each.cpu)
         verdicts += [
             Verdict(f"{name}: p99 to the last ≤ {ms(LATE_MS)}", ms(p99), p99 <= LATE_MS),
             Verdict(f"{name}: CPU for one delivery ≤ {CPU_US:.0f} {MICRO}",
@@ -171,15 +179,13 @@ def fan_out(channels: Sequence[tuple[str, Audience]]) -> Section:
 
 def gateways_compared(audiences: Sequence[Audience]) -> Section:
     own = audiences[0]
-    columns = ("gateway", "p50", "p99", "CPU", "ratio", "memory", "ratio", "at most",
-               "all attached in")  # fmt: skip
+    columns = ("gateway", "p50", "p99", "CPU", "ratio", "memory", "ratio", "all attached in")
     rows = []
     for each in audiences:
         rows.append((each.gateway.name, ms(share_of(each.from_due, 0.5)),
                      ms(share_of(each.from_due, 0.99)), spread(each.cpu),
                      times(median(each.cpu) / median(own.cpu)), f"{each.kilobytes:.1f} kB",
-                     times(each.kilobytes / own.kilobytes), per_second(median(each.most)),
-                     f"{each.seconds:.2f} s"))  # fmt: skip
+                     times(each.kilobytes / own.kilobytes), f"{each.seconds:.2f} s"))  # fmt: skip
     return Section("Gateways", columns, rows)
 
 
@@ -222,20 +228,37 @@ def publishing(base: Base, seconds: float, say: Callable[[str], None]) -> Sectio
         say("one connection publishes …")
         numbers = people.numbers(round(seconds * RATE))
         sent, safe = on_time(one.say, numbers, rate=RATE)
-        rows.append(published(f"{RATE}/s", sent, safe, people.received(numbers)))
-        for at_once, total in ((1, PIPELINED // 20), (AT_ONCE, PIPELINED)):
-            numbers = people.numbers(total)
+        rows.append(published(f"1, {RATE} a second", sent, safe, people.received(numbers)))
+        for at_once in (1, AT_ONCE):
+            numbers = people.numbers(IN_TURN)
             sent, safe = one.publish(numbers, at_once=at_once)
-            name = f"{at_once} under way"
-            rows.append(published(name, sent, safe, people.received(numbers)))
-    columns = ("one connection", "messages", "acknowledged, p50", "p99", "received, p50", "p99")
+            rows.append(published(f"1, {at_once} under way", sent, safe, people.received(numbers)))
+        numbers = people.numbers(PIPELINED)
+        sent, safe = side_by_side(own, numbers)
+        received = people.received(numbers, in_any_order=True)
+        rows.append(published(f"{PUBLISHERS}, {AT_ONCE} under way each", sent, safe, received))
+    columns = ("connections", "messages", "acknowledged, p50", "p99", "received, p50", "p99")
     return Section("Publishing", columns, rows)
+
+
+def side_by_side(own: ours.Ours, numbers: range) -> tuple[Moments, Moments]:
+    """Each connection publishes its share of the messages."""
+    sent: Moments = {}
+    safe: Moments = {}
+    with ExitStack() as stack, ThreadPoolExecutor(PUBLISHERS) as threads:
+        all_ = [stack.enter_context(publisher(own)) for _ in range(PUBLISHERS)]
+        shares = [numbers[start::PUBLISHERS] for start in range(PUBLISHERS)]
+        for outcome in threads.map(lambda one, share: one.publish(share, at_once=AT_ONCE),
+                                   all_, shares):  # fmt: skip
+            sent |= outcome[0]
+            safe |= outcome[1]
+    return sent, safe
 
 
 def published(
     name: str,
-    sent: Mapping[int, float],
-    safe: Mapping[int, float],
+    sent: Moments,
+    safe: Moments,
     received: Mapping[int, tuple[float, float]],
 ) -> tuple[str, ...]:
     acknowledged = delays(sent, safe)

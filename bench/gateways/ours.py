@@ -15,6 +15,7 @@ from bench.cluster import Base
 from bench.gateways.model import Caller, Gateway, Way
 
 FREE = "bench"
+MESSAGES = f"/channels/{FREE}/messages"
 ACTIVITY = "tickets-activity"
 CONNECTED, ATTACHED = '"action":4', '"action":11'
 
@@ -47,10 +48,19 @@ class Ours:
 
     def say(self) -> Callable[[str], None]:
         """Publish on the free channel by REST."""
+        call = self.rest().call
+        return lambda text: call("POST", MESSAGES, {"name": "note", "data": text})
+
+    def say_all(self) -> Callable[[list[str]], None]:
+        """Publish many on the free channel by one call."""
+        call = self.rest().call
+        return lambda texts: call(
+            "POST", MESSAGES, [{"name": "note", "data": text} for text in texts]
+        )
+
+    def rest(self) -> Caller:
         credentials = base64.b64encode(self.key.encode()).decode()
-        caller = Caller(self.server.url, {"Authorization": f"Basic {credentials}"})
-        path = f"/channels/{FREE}/messages"
-        return lambda text: caller.call("POST", path, {"name": "note", "data": text})
+        return Caller(self.server.url, {"Authorization": f"Basic {credentials}"})
 
     def change(self) -> Callable[[str], None]:
         """Change one ticket after the other; the text is part of the title."""

@@ -55,7 +55,7 @@ GRACE = 1.0
 EVENTS_QUEUED = 1_000
 CHARACTERS_QUEUED = 4_000_000
 TOGETHER = 200
-BYTES_TOGETHER = 500_000
+BYTES_TOGETHER = 1_000_000
 """Events of the past read at once, of all channels; of each channel at least one."""
 PIECE = 64_000
 """Characters sent at once."""
@@ -317,15 +317,17 @@ class Stream:
         self, starts: Mapping[Listener, Place], end: Place, read: Any, send: Send
     ) -> None:
         """All channels side by side, as far as each of them has been read."""
-        count = max(1, TOGETHER // max(1, len(starts)))
+        most = max(1, TOGETHER // max(1, len(starts)))
         size = BYTES_TOGETHER // max(1, len(starts))
+        count = most
         while starts and not self._ended.is_set():
-            reached, found = end, []
+            reached, found, fits = end, [], 0
             async with self.gateway.database.session() as db:
                 for each, start in starts.items():
                     span = Span(max(start, self._place), just_after(end), count=count)
                     items = await read(db, each.topic, span)
                     kept = fitting(items, size)
+                    fits = max(fits, len(kept))
                     if len(items) == count or len(kept) < len(items):
                         reached = min(reached, kept[-1].place)
                     found += shown(each, kept)
@@ -334,6 +336,7 @@ class Stream:
             if reached == end:
                 return
             self._place = reached
+            count = max(1, min(2 * fits, most))  # large ones are not read to be thrown away
 
     async def _follow(self, send: Send) -> None:
         while not self._ended.is_set():
