@@ -1,7 +1,7 @@
 """The composition root: the one module that knows every slice and adds up what each offers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -9,7 +9,9 @@ import msgspec
 from pullse import __version__
 from pullse.access import api as access
 from pullse.access import audit_api as audit
-from pullse.access.finder import Finder
+from pullse.access import jobs as access_jobs
+from pullse.access import sign_in_api as sign_in
+from pullse.access.finder import Finder, SessionFinder
 from pullse.access.refusals import Refusals
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
@@ -25,6 +27,8 @@ from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.jobs import Every, Job
 from pullse.kit.metrics import Metrics
 from pullse.kit.openapi import describe
+from pullse.kit.proxies import NOBODY, Proxies
+from pullse.kit.rates import Rates
 from pullse.kit.relay import Reactions
 from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
@@ -53,6 +57,7 @@ calls: list[Call] = [
     *departures.calls,
     *feed.calls,
     *gateway.calls,
+    *sign_in.calls,
     *access.calls,
     *audit.calls,
     *health.calls,
@@ -68,7 +73,7 @@ calls: list[Call] = [
     ),
 ]
 
-slices = (idempotency, ticket_jobs, gateway_jobs)
+slices = (idempotency, access_jobs, ticket_jobs, gateway_jobs)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}
@@ -86,27 +91,33 @@ def build(
     readers: Sequence[str] = ("relay",),
     realtime: Realtime = OFF,
     refusals: Refusals | None = None,
+    proxies: Proxies = NOBODY,
+    rates: Rates | None = None,
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
-    find = getattr(guard, "find", None)
+    finds = [getattr(guard, name, None) for name in ("find", "find_session")]
     services = Services(
         database,
         tail,
         readers,
         realtime,
-        find.forget if find else nothing,
+        forgetting([find for find in finds if find is not None]),
         (refusals or Refusals(database)).note,
     )
-    return Edge(Router(calls), services, guard, Metrics(), realtime.annex)
+    return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 
 
-def nothing() -> None:
-    """To forget, where nothing is remembered."""
+def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
+    def forget() -> None:
+        for find in finds:
+            find.forget()
+
+    return forget
 
 
 def with_tokens(guard: LocalOwner | BearerToken, database: Database) -> Guard:
-    """The guard that also knows the API tokens of this database."""
-    return replace(guard, find=Finder(database))
+    """The guard that also knows the API tokens and the sessions of this database."""
+    return replace(guard, find=Finder(database), find_session=SessionFinder(database))
 
 
 async def open_realtime(

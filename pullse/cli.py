@@ -19,7 +19,7 @@ import click
 import uvloop
 
 from pullse import __version__, app, demo, server, settings
-from pullse.access import audit_commands
+from pullse.access import audit_commands, link_commands
 from pullse.access import commands as token_commands
 from pullse.agents import commands as agent_commands
 from pullse.agents.model import AgentChanges, Role
@@ -101,7 +101,8 @@ def serve(
     bound = server.bind(host, found.port if port is None else port)
     with bound, opened(found) as store:
         prepare(store, found, with_demo=with_demo)
-        announce = lambda: say_start(bound, store, found)  # noqa: E731
+        link = uvloop.run(link_of_setup(store, found))
+        announce = lambda: say_start(bound, store, found, link=link)  # noqa: E731
         process = Process(found, store.url, guard, announce=announce)
         if workers == 1:
             server.run(process, bound)
@@ -334,6 +335,41 @@ def set_role(email: str, role: str, data_dir: Path | None) -> None:
         click.echo(run(agent_commands.change(database, email, AgentChanges(role=Role(role)))))
 
 
+@agents_group.command("invite")
+@click.argument("email")
+@click.option("--name", help="Without it, what stands before the @.")
+@click.option(
+    "--role", type=click.Choice([each.value for each in Role]), default="agent", show_default=True
+)
+@data_dir_option
+def invite_agent(email: str, name: str | None, role: str, data_dir: Path | None) -> None:
+    """Make an agent, if there is none, and print a link to set a password, this once."""
+    new = link_commands.new_agent(email, name, role)
+    with database_of(data_dir) as (database, run):
+        click.echo(run(link_commands.invite(database, new)))
+
+
+@agents_group.command("reset")
+@click.argument("email")
+@click.option("--without-totp", is_flag=True, help="Remove the second factor too.")
+@data_dir_option
+def reset_agent(email: str, without_totp: bool, data_dir: Path | None) -> None:
+    """Print a link by which an agent sets another password, this once."""
+    with database_of(data_dir) as (database, run):
+        click.echo(run(link_commands.reset(database, email, without_totp=without_totp)))
+
+
+@main.command("setup")
+@data_dir_option
+def setup_command(data_dir: Path | None) -> None:
+    """Print a link that makes the first owner, this once, as the first start of serve does."""
+    with database_of(data_dir) as (database, run):
+        link = run(link_commands.set_up(database))
+        if link is None:
+            raise click.ClickException("There is an owner already, who can invite others.")
+        click.echo(link)
+
+
 @main.group("tokens")
 def tokens_group() -> None:
     """API tokens, for programs (docs/api/tokens.md)."""
@@ -444,7 +480,11 @@ def token_guard(found: Settings) -> BearerToken:
             "pullse serve answers only those who know a token, and none is set. Set "
             f"PULLSE_API_TOKEN, for example to {secrets.token_urlsafe(32)}"
         )
-    return BearerToken(found.api_token)
+    return BearerToken(
+        found.api_token,
+        hosts=frozenset(each.encode() for each in found.hosts),
+        origins=frozenset(each.encode() for each in found.origins),
+    )
 
 
 def prepare(store: Store, found: Settings, *, with_demo: bool = False) -> list[str]:
@@ -468,6 +508,15 @@ async def _prepare(store: Store, found: Settings, *, with_demo: bool) -> list[st
         await database.close()
 
 
+async def link_of_setup(store: Store, found: Settings) -> str | None:
+    """None when there is an owner."""
+    database = await open_database(store.url, direct_url=found.database_direct_url, size=1)
+    try:
+        return await link_commands.set_up(database)
+    finally:
+        await database.close()
+
+
 @contextmanager
 def database_of(data_dir: Path | None) -> Iterator[tuple[Database, Any]]:
     """The migrated database of a running or a started pullse, and a way to run coroutines on it."""
@@ -486,7 +535,13 @@ async def with_session(database: Database, query: Any) -> Any:
         return await query(db)
 
 
-def say_start(bound: Any, store: Store, found: Settings, dev_key: DevKey | None = None) -> None:
+def say_start(
+    bound: Any,
+    store: Store,
+    found: Settings,
+    dev_key: DevKey | None = None,
+    link: str | None = None,
+) -> None:
     host, port = bound.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     base = f"http://{shown}:{port}"
@@ -499,6 +554,8 @@ def say_start(bound: Any, store: Store, found: Settings, dev_key: DevKey | None 
         f"  real time  {push}\n"
         f"  API        {base}/api/openapi.json"
     )
+    if link is not None:
+        click.echo(f"\nThere is no owner yet.\n{link}")
     sys.stdout.flush()
 
 

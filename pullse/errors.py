@@ -6,12 +6,14 @@ Nothing here knows about HTTP.
 
     Refusal
     ├── Invalid       what you sent makes no sense; `problems` name the fields
+    ├── Unproven      who you are is not shown, or not by that
     ├── Forbidden     it is there, and you may not
     ├── NotFound      it is not there, or you may not know that it is
     ├── Conflict      you may, but not in its present state
     ├── Stale         it has changed since you read it
     ├── Mismatch      an idempotency key that was used with another payload
     ├── Gone          a place in the feed that no longer exists: start over
+    ├── TooMany       not again so soon; `seconds` says when
     └── Unavailable   not now: the database is away or busy, try again
 """
 
@@ -39,6 +41,10 @@ class Invalid(Refusal):
         return cls(f"{name}: {message}", problems={name: message})
 
 
+class Unproven(Refusal):
+    code = "unauthorized"
+
+
 class Forbidden(Refusal):
     code = "forbidden"
 
@@ -61,6 +67,14 @@ class Mismatch(Refusal):
 
 class Gone(Refusal):
     code = "start_over"
+
+
+class TooMany(Refusal):
+    code = "too_many"
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Unavailable(Refusal):

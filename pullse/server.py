@@ -29,6 +29,8 @@ from pullse.kit import background, jobs, relay
 from pullse.kit.db import Database, open_database
 from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.http import BACKLOG, SocketServer
+from pullse.kit.proxies import Proxies
+from pullse.kit.rates import Rates
 from pullse.kit.tail import Tail
 from pullse.realtime import ably
 from pullse.settings import Settings
@@ -95,7 +97,14 @@ async def serve(process: Process, bound: socket.socket) -> None:
     guard = app.with_tokens(process.guard, database)
     refusals = Refusals(database)
     edge = app.build(
-        database, tail, guard, readers=list(works), realtime=realtime, refusals=refusals
+        database,
+        tail,
+        guard,
+        readers=list(works),
+        realtime=realtime,
+        refusals=refusals,
+        proxies=Proxies(settings.proxies),
+        rates=Rates(settings.rate) if settings.rate else None,
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     server = SocketServer(edge, bound)

@@ -6,15 +6,20 @@ a test says so.
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from pullse.kit.db import Address
+from pullse.kit.proxies import Network
+
+Item = TypeVar("Item")
 
 
 class Wrong(Exception):
@@ -46,6 +51,10 @@ class Settings:
     pool_size: int = 10
     log_format: str = "text"
     log_level: str = "INFO"
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    proxies: tuple[Network, ...] = ()
+    rate: int = 50
 
 
 NAMES = (
@@ -60,14 +69,21 @@ NAMES = (
     "PULLSE_ABLY_TLS",
     "PULLSE_API_TOKEN",
     "PULLSE_DATA_DIR",
+    "PULLSE_HOSTS",
     "PULLSE_LOG_FORMAT",
     "PULLSE_LOG_LEVEL",
+    "PULLSE_ORIGINS",
     "PULLSE_POOL_SIZE",
     "PULLSE_POSTGRES",
+    "PULLSE_PROXIES",
+    "PULLSE_RATE",
     "PULLSE_SECRET",
 )
 TOKEN_AT_LEAST = 20
 SECRET_AT_LEAST = 32
+NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+PORT = re.compile("[1-9][0-9]{0,4}")
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = None) -> Settings:
@@ -105,6 +121,10 @@ class Reader:
             log_format=self._one_of("PULLSE_LOG_FORMAT", ("text", "json")) or "text",
             log_level=self._one_of("PULLSE_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"))
             or "INFO",
+            hosts=self._list("PULLSE_HOSTS", host),
+            origins=self._list("PULLSE_ORIGINS", origin),
+            proxies=self._list("PULLSE_PROXIES", network),
+            rate=self._number("PULLSE_RATE", 50, least=0, most=100_000),
         )
         self._check_pooler(settings)
         if self._wrong:
@@ -178,9 +198,60 @@ class Reader:
             return otherwise
         return int(value)
 
+    def _list(self, name: str, read: Callable[[str], Item]) -> tuple[Item, ...]:
+        """What is between commas, each read by a function that says what is wrong."""
+        found: list[Item] = []
+        for each in self._given.get(name, "").split(","):
+            try:
+                found += [read(each.strip())] if each.strip() else []
+            except ValueError as error:
+                self._wrong.append(f"{name}: {error}")
+        return tuple(found)
+
     def _one_of(self, name: str, words: tuple[str, ...]) -> str | None:
         value = self._given.get(name)
         if value is not None and value not in words:
             self._wrong.append(f"{name}: one of {', '.join(words)}")
             return None
         return value
+
+
+def host(text: str) -> str:
+    """As browsers write it in `Host`, without a port. Raises ValueError."""
+    name = text.lower()
+    if is_host(name):
+        return name
+    raise ValueError(f"{text} is no host name; write it as help.example.com, without a port")
+
+
+def is_host(name: str) -> bool:
+    if name.startswith("[") and name.endswith("]"):
+        try:
+            return name[1:-1] == str(ip_address(name[1:-1])) and ":" in name
+        except ValueError:
+            return False
+    return len(name) <= 253 and NAME.fullmatch(name) is not None
+
+
+def origin(text: str) -> str:
+    """As browsers write it in `Origin`. Raises ValueError."""
+    scheme, slashes, rest = text.lower().partition("://")
+    bracket = rest.rfind("]")
+    name, colon, port = rest[bracket + 1 :].partition(":")
+    name = rest[: bracket + 1] + name
+    is_port = not colon or (PORT.fullmatch(port) is not None and int(port) <= 65535)
+    if scheme not in DEFAULT_PORTS or not slashes or not is_host(name) or not is_port:
+        raise ValueError(
+            f"{text} is no origin; write it as https://app.example.com, without a path"
+        )
+    return f"{scheme}://{rest}".removesuffix(DEFAULT_PORTS[scheme])
+
+
+def network(text: str) -> Network:
+    """Raises ValueError."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{text} is no address and no network; write it as 10.0.0.7 or 10.0.0.0/8"
+        ) from error

@@ -65,6 +65,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         "docs/api/events.md",
         "docs/api/audit.md",
         "docs/api/tokens.md",
+        "docs/api/sign-in.md",
     ],
 )
 async def test_examples_answer_as_shown(page: str, live: httpx.AsyncClient) -> None:

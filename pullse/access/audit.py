@@ -21,6 +21,14 @@ NAMES = (
     "key.revoked",
     "key.reset",
     "access.refused",
+    "link.made",
+    "link.used",
+    "password.changed",
+    "session.ended",
+    "sign_in.failed",
+    "sign_in.succeeded",
+    "totp.enrolled",
+    "totp.removed",
 )
 SCANNED_AT_MOST = 2000
 """Rows looked at for one filtered page; a page may be short with more to come."""

@@ -1,25 +1,27 @@
 """
-Whose an API token is, for the guard.
+Whose an API token is, and whose a session, for the guard.
 
-What was found is good for a second, so a token that was revoked, an agent who was disabled
-and a role that changed are known in every process a second later, and at once in the one
-that did it (`forget`). Else a token costs one look-up a second, together with all others.
+What was found is good for a second, so a token that was revoked, a session that was ended, an
+agent who was disabled and a role that changed are known in every process a second later, and
+at once in the one that did it (`forget`). Else a token costs one look-up a second, together
+with all others.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
+from pullse.access import session_queries
 from pullse.access import token_queries as queries
 from pullse.access.permissions import rights_of
-from pullse.access.secrets import hashed, is_well_formed
+from pullse.access.secrets import hashed, is_secret, is_well_formed
 from pullse.access.token_queries import Good
 from pullse.access.tokens import AGENT, SERVICE
 from pullse.errors import Refusal
-from pullse.kit.db import Database
+from pullse.kit.db import Database, Db
 from pullse.kit.edge import Visitor
 from pullse.kit.loader import gather
 
@@ -66,7 +68,7 @@ class Finder:
         self._is_due = False
 
     async def __call__(self, token: str) -> Visitor | None:
-        if not is_well_formed(token):
+        if not self.is_well_formed(token):
             return None
         hash_, now = hashed(token), self._clock()
         found = self._known.get(hash_)
@@ -83,6 +85,18 @@ class Finder:
         # one who goes away takes the answer from nobody
         return await asyncio.shield(asking)
 
+    def is_well_formed(self, token: str) -> bool:
+        return is_well_formed(token)
+
+    async def look_up(self, hash_: bytes) -> Any:
+        return await gather(self._database, queries.find_many, hash_)
+
+    def visitor_of(self, good: Any) -> Visitor:
+        return visitor_of(good)
+
+    async def touch(self, db: Db, ids: Sequence[UUID]) -> None:
+        await queries.touch(db, ids)
+
     def forget(self) -> None:
         """What is asked from now on is read anew; called after a commit that took a right away."""
         self._known.clear()
@@ -92,7 +106,7 @@ class Finder:
     async def _ask(self, hash_: bytes) -> Visitor | None:
         me, asked = asyncio.current_task(), self._clock()
         try:
-            good = await gather(self._database, queries.find_many, hash_)
+            good = await self.look_up(hash_)
         finally:
             is_current = self._asking.get(hash_) is me
             if is_current:
@@ -104,7 +118,7 @@ class Finder:
             return None
         good_until = asked + (FRESH if good.seconds_left is None else min(FRESH, good.seconds_left))
         noted_until = asked if old is None else old.noted_until
-        found = Found(visitor_of(good), good.id, good_until, noted_until)
+        found = Found(self.visitor_of(good), good.id, good_until, noted_until)
         if is_current:
             keep(self._known, hash_, found, KNOWN_AT_MOST)
         if asked >= found.noted_until:
@@ -127,9 +141,25 @@ class Finder:
         used, self._used = self._used, set()
         try:
             async with self._database.session() as db:
-                await queries.touch(db, list(used))
+                await self.touch(db, list(used))
         except Refusal as error:
             log.debug("The last use of %s tokens is not noted: %s", len(used), error)
+
+
+class SessionFinder(Finder):
+    """The same for the cookies of who has signed in."""
+
+    def is_well_formed(self, token: str) -> bool:
+        return is_secret(token)
+
+    async def look_up(self, hash_: bytes) -> Any:
+        return await gather(self._database, session_queries.find_many, hash_)
+
+    def visitor_of(self, good: Any) -> Visitor:
+        return Visitor(f"{AGENT}{good.agent_id}", rights_of(good.role), good.id)
+
+    async def touch(self, db: Db, ids: Sequence[UUID]) -> None:
+        await session_queries.touch(db, ids)
 
 
 def visitor_of(good: Good) -> Visitor:

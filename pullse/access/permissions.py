@@ -14,12 +14,15 @@ PERMISSIONS = {
     "agents:read": "read agents",
     "agents:admin": "create and change agents, their roles and their state",
     "events:read": "read and follow the feed, and get tokens for the channels",
+    "sessions:own": "see and end one's own sessions, and change one's password",
     "tokens:own": "make, see and revoke one's own API tokens",
     "tokens:admin": "make, see and revoke everybody's, and those of services",
     "audit:read": "read the audit trail",
     "operations:read": "read metrics",
 }
-READING = frozenset({"me:read", "tickets:read", "agents:read", "events:read", "tokens:own"})
+READING = frozenset(
+    {"me:read", "tickets:read", "agents:read", "events:read", "sessions:own", "tokens:own"}
+)
 WORKING = READING | {"tickets:write"}
 EVERYTHING = frozenset(PERMISSIONS)
 

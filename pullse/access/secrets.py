@@ -16,6 +16,7 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM, CHECKSUM = 43, 6
 """Characters: 62 ** 43 > 2 ** 256, and 62 ** 6 > 2 ** 32."""
 SHAPE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{RANDOM + CHECKSUM}}}")
+SECRET = re.compile(rf"[0-9A-Za-z]{{{RANDOM}}}")
 
 
 def new_token() -> str:
@@ -47,3 +48,12 @@ def base62(number: int, length: int) -> str:
 def hashed(token: str) -> bytes:
     """What the database knows. Of 256 random bits a plain SHA-256 says nothing."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def new_secret() -> str:
+    """256 random bits for a cookie or a link, which no scanner has to find."""
+    return base62(int.from_bytes(os.urandom(32), "big"), RANDOM)
+
+
+def is_secret(text: str) -> bool:
+    return SECRET.fullmatch(text) is not None

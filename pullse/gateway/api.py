@@ -195,8 +195,7 @@ def here(scope: Scope) -> ClientOptions:
     """The address that the client has asked, as far as its request tells."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     host = HOST.fullmatch(headers.get(b"host", b"").decode("latin-1"))
-    forwarded = headers.get(b"x-forwarded-proto", b"").partition(b",")[0].strip().decode("latin-1")
-    tls = (forwarded or scope.get("scheme", "http")) == "https"
+    tls = scope["scheme"] == "https"
     options: dict[str, Any] = {"tls": tls}
     if host is not None:
         name, port = host[1], int(host[2] or (443 if tls else 80))

@@ -1,7 +1,8 @@
 """
 The outermost layer: what holds for every request before any handler sees it.
 
-Request ids in and out, who may come in (`Guard`), the size of bodies, CORS for those that
+Request ids in and out, where a request comes from (`Proxies`), who may come in (`Guard`) and
+how often (`Rates`), the size of bodies, what is in every answer's head, CORS for those that
 the guard lets in, the count of requests under way (so that a stop can wait for them) and
 metrics. Plain ASGI, because each request pays for it.
 """
@@ -13,17 +14,19 @@ import time
 from collections.abc import Callable, Container, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import UUID
 
 from pullse.errors import Refusal, Unavailable
 from pullse.kit.events import Actor
+from pullse.kit.headers import OF_ANNEX, OF_ANSWER, OF_SHARED, SECURE, cors, preflight
 from pullse.kit.metrics import Metrics
-from pullse.kit.web import Answer, Application, Receive, Send, Services, no, refused
+from pullse.kit.proxies import NOBODY, Proxies
+from pullse.kit.rates import Rates
+from pullse.kit.web import Answer, Application, Headers, Receive, Send, Services, no, refused
 from pullse.kit.websockets import Refused, Session, Socket, Upgrade
 
 BODY_AT_MOST = 1 << 20
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-NOSNIFF = (b"x-content-type-options", b"nosniff")
-NO_CACHE = (b"cache-control", b"private, no-cache")
 
 
 class NotLetIn(Refusal):
@@ -47,10 +50,15 @@ EVERYTHING: Container[str] = Everything()
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Whom the guard has let in: the actor's id, and the permissions that it has."""
+    """
+    Whom the guard has let in: the actor's id, and the permissions that it has.
+
+    Agents and services are held to the rate; who may everything and who is nobody is not.
+    """
 
     id: str
     rights: Container[str] = frozenset()
+    session: UUID | None = None
 
 
 ANONYMOUS = Visitor("anonymous")
@@ -88,6 +96,8 @@ class Edge:
     guard: Guard
     metrics: Metrics
     annex: Annex | None = None
+    proxies: Proxies = NOBODY
+    rates: Rates | None = None
     under_way: int = 0
 
     def accept(self, upgrade: Upgrade, socket: Socket) -> Session:
@@ -106,6 +116,8 @@ class Edge:
             return
         started = time.perf_counter()
         scope["edge"] = self
+        if self.proxies.networks:
+            self.proxies.read(scope)
         headers = dict(scope["headers"])
         request_id = headers.get(b"x-request-id", b"")
         if not REQUEST_ID.fullmatch(request_id):
@@ -114,9 +126,14 @@ class Edge:
         annex = self.annex
         if annex is not None and scope["path"][1:].partition("/")[0] not in annex.segments:
             annex = None
-        extra = [(b"x-request-id", request_id), NOSNIFF, NO_CACHE]
-        if annex is None and origin is not None and self.guard.allows_origin(origin):
-            extra += cors(origin)
+        if annex is not None:
+            extra = [(b"x-request-id", request_id), *OF_ANNEX]
+        elif origin is not None and self.guard.allows_origin(origin):
+            extra = [(b"x-request-id", request_id), *OF_SHARED, *cors(origin)]
+        else:
+            extra = [(b"x-request-id", request_id), *OF_ANSWER]
+        if scope["scheme"] == "https":
+            extra.append(SECURE)
         is_head = scope["method"] == "HEAD"
         status = 0
 
@@ -131,7 +148,7 @@ class Edge:
 
         self.under_way += 1
         try:
-            early = await self._early(scope, headers, request_id, annex)
+            early = await self._early(scope, headers, request_id, annex, extra)
             length = headers.get(b"content-length")
             is_ours = early is None and annex is None
             if is_ours and length is not None and not within(length):
@@ -153,30 +170,48 @@ class Edge:
             self.metrics.count(scope, status, time.perf_counter() - started)
 
     async def _early(
-        self, scope: Any, headers: dict[bytes, bytes], request_id: bytes, annex: Annex | None
+        self,
+        scope: Any,
+        headers: dict[bytes, bytes],
+        request_id: bytes,
+        annex: Annex | None,
+        extra: Headers,
     ) -> Answer | None:
-        """The answer to what never reaches a handler."""
+        """The answer to what never reaches a handler; `extra` are headers of any answer."""
         visitor = ANONYMOUS
         try:
-            if annex is None:
-                visitor = await self.guard.admit(scope, headers)
-            else:
+            if annex is not None:
                 self.guard.screen(scope["headers"])
+            elif self._is_preflight(scope, headers):
+                self.guard.screen(scope["headers"])
+                return preflight()
+            else:
+                visitor = await self.guard.admit(scope, headers)
         except NotLetIn as error:
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
             return no(error.status, str(error), error.code, headers=challenge)
         except Unavailable as error:  # who asks can't be told without the database
             return refused(error)
-        is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers
-        if is_preflight and annex is None:
-            origin = headers.get(b"origin")
-            if origin is not None and self.guard.allows_origin(origin):
-                return preflight()
+        rates = self.rates
+        if rates is not None and visitor is not ANONYMOUS and visitor.rights is not EVERYTHING:
+            wait, told = rates.take(visitor.id)
+            extra += told
+            if wait:
+                return too_many(wait)
         client = scope.get("client")
         address = client[0] if client else None
-        scope["actor"] = Actor(visitor.id, request_id.decode(), visitor.rights, address)
+        scope["actor"] = Actor(
+            visitor.id, request_id.decode(), visitor.rights, address, visitor.session
+        )
         scope["services"] = self.services
         return None
+
+    def _is_preflight(self, scope: Any, headers: dict[bytes, bytes]) -> bool:
+        """Browsers show no credentials when they ask whether they may."""
+        if scope["method"] != "OPTIONS" or b"access-control-request-method" not in headers:
+            return False
+        origin = headers.get(b"origin")
+        return origin is not None and self.guard.allows_origin(origin)
 
     async def idle(self, patience: float) -> bool:
         """Wait until no request is under way; False when `patience` seconds were not enough."""
@@ -211,25 +246,10 @@ def too_large() -> Answer:
     )
 
 
-def cors(origin: bytes) -> list[tuple[bytes, bytes]]:
-    return [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-expose-headers", b"ETag, Location, X-Request-Id, Idempotency-Replayed"),
-        (b"vary", b"Origin"),
-    ]
-
-
-def preflight() -> Answer:
-    return Answer(
-        204,
-        b"",
-        [
-            (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
-            (
-                b"access-control-allow-headers",
-                b"Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, "
-                b"Last-Event-ID, X-Request-Id",
-            ),
-            (b"access-control-max-age", b"600"),
-        ],
+def too_many(wait: int) -> Answer:
+    return no(
+        429,
+        f"Too many requests; go on in {wait} s.",
+        "too_many_requests",
+        headers=[(b"retry-after", b"%d" % wait)],
     )

@@ -32,13 +32,14 @@ class Actor(Struct, frozen=True):
 
     `id` is "owner" (of pullse dev), "token" (PULLSE_API_TOKEN), "token:<uuid>" (a service's),
     "agent:<uuid>", "operator" (who runs commands), "system" or "anonymous"; `rights` are the
-    permissions that it has.
+    permissions that it has; `session` is an agent's who has signed in.
     """
 
     id: str
     request_id: str | None = None
     rights: Container[str] = frozenset()
     address: str | None = None
+    session: UUID | None = None
 
 
 SYSTEM = Actor("system")

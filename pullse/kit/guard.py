@@ -17,6 +17,7 @@ from pullse.kit.edge import ANONYMOUS, EVERYTHING, NotLetIn, Visitor
 LOOPBACK = rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
 LOOPBACK_HOST = re.compile(LOOPBACK, re.IGNORECASE)
 LOOPBACK_ORIGIN = re.compile(rb"https?://" + LOOPBACK)
+PORT = re.compile(rb":\d{1,5}\Z")
 FORWARDING = frozenset(
     {
         b"forwarded",
@@ -36,8 +37,19 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
+OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+)/?")
+"""How one who is not known yet gets in."""
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+COOKIE, COOKIE_OVER_TLS = b"pullse", b"__Host-pullse"
+"""Over TLS only the second one counts, which neither a page of another name nor one without
+TLS can set."""
+
 Find = Callable[[str], Awaitable[Visitor | None]]
-"""Whose an API token is, if it is good."""
+"""Whose an API token is, or a session, if it is good."""
+
+
+def is_open_post(scope: Any) -> bool:
+    return scope["method"] == "POST" and OPEN_POSTS.fullmatch(scope["path"]) is not None
 
 
 def bearer(headers: dict[bytes, bytes]) -> str | None:
@@ -45,15 +57,63 @@ def bearer(headers: dict[bytes, bytes]) -> str | None:
     return given.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
 
 
+def session_of(scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    return cookie(scope, headers, b"")
+
+
+def cookie(scope: Any, headers: Sequence[tuple[bytes, bytes]], suffix: bytes) -> str | None:
+    """The first of ours by this name; HTTP/2 may send several headers."""
+    wanted = cookie_name(scope) + suffix
+    for header, value in headers:
+        if header == b"cookie":
+            for pair in value.split(b";"):
+                name, _, text = pair.strip().partition(b"=")
+                if name == wanted:
+                    return text.decode("latin-1")
+    return None
+
+
+def cookie_name(scope: Any) -> bytes:
+    return COOKIE_OVER_TLS if scope["scheme"] == "https" else COOKIE
+
+
+def check_site(scope: Any, headers: dict[bytes, bytes], *, is_sure: bool) -> None:
+    """
+    Is this our own page's request? `is_sure`: one that does not say so is refused too.
+
+    Browsers say the site of the page that asks, and older ones its origin; both can't be
+    changed by the page. Raises `NotLetIn`.
+    """
+    if scope["method"] in READING:
+        return
+    site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+    if site is not None:
+        is_ours = site in (b"same-origin", b"none")
+    elif origin is not None:
+        own = scope["scheme"].encode() + b"://" + headers.get(b"host", b"")
+        is_ours = origin.lower() == own.lower()
+    else:
+        is_ours = not is_sure
+    if not is_ours:
+        raise NotLetIn(403, "Pages of other sites may not do this in your name.", "cross_site")
+
+
 @dataclass(frozen=True)
 class LocalOwner:
     """The one person at this machine, who may also try how it is to be somebody with a token."""
 
     find: Find | None = None
+    find_session: Find | None = None
 
     async def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Visitor:
         self.screen(scope["headers"])
         token = bearer(headers)
+        if token is None and self.find_session is not None and scope["path"] not in OPEN:
+            session = session_of(scope, scope["headers"])
+            visitor = None if session is None else await self.find_session(session)
+            if visitor is not None and not is_open_post(scope):
+                check_site(scope, headers, is_sure=True)
+                return visitor
         if token is None or self.find is None or scope["path"] in OPEN:
             return Visitor("owner", EVERYTHING)
         visitor = await self.find(token)
@@ -92,8 +152,16 @@ class BearerToken:
     token: str = field(repr=False)
     open_paths: Set[str] = OPEN
     find: Find | None = None
+    hosts: Set[bytes] = frozenset()
+    """Names that this server answers to, without a port; any, if none is given."""
+    origins: Set[bytes] = frozenset()
+    """Of the sites whose pages may read answers."""
+    find_session: Find | None = None
 
     async def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Visitor:
+        # what looks at our health knows an address alone
+        if self.hosts and scope["path"] not in OPEN:
+            self.screen(scope["headers"])
         token = bearer(headers)
         if token is not None:
             if hmac.compare_digest(token.encode("latin-1"), self.token.encode()):
@@ -105,10 +173,26 @@ class BearerToken:
                     return visitor
         if scope["path"] in self.open_paths:
             return ANONYMOUS
-        raise NotLetIn(401, "Send an API token: Authorization: Bearer <token>.", "unauthorized")
+        if is_open_post(scope):
+            check_site(scope, headers, is_sure=False)
+            return ANONYMOUS
+        if token is None and self.find_session is not None:
+            session = session_of(scope, scope["headers"])
+            visitor = None if session is None else await self.find_session(session)
+            if visitor is not None:
+                check_site(scope, headers, is_sure=True)
+                return visitor
+        raise NotLetIn(
+            401, "Sign in, or send an API token: Authorization: Bearer <token>.", "unauthorized"
+        )
 
     def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
-        """Whoever has credentials of the gateway may come from anywhere."""
+        """Whoever has credentials of the gateway may come from anywhere, but by our names."""
+        if not self.hosts:
+            return
+        hosts = [value for name, value in given if name == b"host"]
+        if len(hosts) != 1 or PORT.sub(b"", hosts[0]).lower() not in self.hosts:
+            raise NotLetIn(403, "This server does not answer to this name.", "foreign_host")
 
     def allows_origin(self, origin: bytes) -> bool:
-        return False
+        return origin in self.origins

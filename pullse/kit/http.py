@@ -113,6 +113,7 @@ class SocketServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # kit/proxies.py reads them, and not from everybody here
                 timeout_keep_alive=KEPT_ALIVE,
             )
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pullse.errors import Conflict, Gone, Refusal, Stale
+from pullse.errors import Conflict, Gone, Refusal, Stale, TooMany, Unproven
 from pullse.kit.web import Call
 
 REF = "#/components/schemas/{name}"
@@ -61,12 +61,19 @@ REASONS = {
         "idempotency_key_reused",
         "This Idempotency-Key was used with another request before.",
     ),
+    429: (
+        "Too many requests (`too_many_requests`), or attempts to sign in; `Retry-After` says how "
+        "many seconds to wait.",
+        "too_many",
+        "Too many attempts to sign in; try again in 8 seconds.",
+    ),
     503: (
         "The database is away or busy; try again.",
         "unavailable",
         "The database can't be reached right now; try again in a moment.",
     ),
 }
+VERBS = {"GET": "get", "POST": "post", "PUT": "set", "PATCH": "change", "DELETE": "delete"}
 REQUEST_ID = {
     "name": "X-Request-Id",
     "in": "header",
@@ -129,7 +136,7 @@ def describe(calls: Sequence[Call], *, version: str, has_token: bool) -> dict[st
 
 
 def operation(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
-    verb = {"GET": "get", "POST": "post", "PATCH": "change", "DELETE": "delete"}[call.method]
+    verb = VERBS[call.method]
     parts = [part.strip("{}") for part in call.path.split("/") if part and part != "api"]
     found: dict[str, Any] = {
         "operationId": "_".join([verb, *parts]).replace(".", "_"),
@@ -144,7 +151,8 @@ def operation(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
         found["security"] = [{}]
     if call.body:
         fields = call.body.__struct_fields__
-        example = {name: value for name, value in call.example.items() if name in fields}
+        given = call.body_example or call.example
+        example = {name: value for name, value in given.items() if name in fields}
         found["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": reference(call.body), "example": example}},
@@ -158,7 +166,7 @@ def parameters(call: Call, schemas: dict[str, Any]) -> Iterable[dict[str, Any]]:
             yield path_parameter(part.strip("{}"))
     if call.query:
         yield from query_parameters(call.query, schemas)
-    if call.method == "POST":
+    if call.method == "POST" and call.is_repeatable:
         yield PARAMETERS["Idempotency-Key"]
     if call.conditional:
         yield PARAMETERS["If-None-Match" if call.method == "GET" else "If-Match"]
@@ -209,11 +217,17 @@ def responses(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def statuses(call: Call) -> set[int]:
     found = {400, 403, 503}
-    found |= set() if call.is_open else {401}
+    found |= set() if call.is_open else {401, 429}
     found |= {404} if "{" in call.path else set()
     found |= {413, 415} if call.body else set()
-    found |= {422} if call.method == "POST" else set()
-    kinds: dict[type[Refusal], int] = {Conflict: 409, Gone: 410, Stale: 412}
+    found |= {422} if call.method == "POST" and call.is_repeatable else set()
+    kinds: dict[type[Refusal], int] = {
+        Unproven: 401,
+        Conflict: 409,
+        Gone: 410,
+        Stale: 412,
+        TooMany: 429,
+    }
     found |= {
         status
         for refusal in call.refuses

@@ -23,7 +23,9 @@ from pullse.errors import (
     NotFound,
     Refusal,
     Stale,
+    TooMany,
     Unavailable,
+    Unproven,
 )
 from pullse.kit import reading
 from pullse.kit.db import Database
@@ -42,12 +44,14 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STATUS: dict[type[Refusal], int] = {
     Invalid: 400,
+    Unproven: 401,
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
     Gone: 410,
     Stale: 412,
     Mismatch: 422,
+    TooMany: 429,
     Unavailable: 503,
     reading.Malformed: 400,
     reading.WrongMediaType: 415,
@@ -162,6 +166,8 @@ class Call:
     body: Any = None
     query: Any = None
     example: Any = None
+    body_example: Any = None
+    """Where the example of the answer does not have the body's fields too."""
     tag: str = ""
     permission: str = ""
     """What the caller's rights must contain; only open calls need none."""
@@ -169,6 +175,8 @@ class Call:
     conditional: bool = False
     refuses: Sequence[type[Refusal]] = ()
     is_open: bool = False
+    is_repeatable: bool = True
+    """A POST that takes an Idempotency-Key."""
     media_type: str = "application/json"
     also: dict[str, str] = field(default_factory=dict)
 
@@ -265,6 +273,8 @@ def refused(error: Refusal) -> Answer:
     """The most specific class of the family decides the status."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 400)
     headers: Headers = [(b"retry-after", b"1")] if status == 503 else []
+    if isinstance(error, TooMany):
+        headers = [(b"retry-after", b"%d" % error.seconds)]
     problems = [{"field": name, "message": text} for name, text in error.problems.items()]
     return no(status, str(error), error.code, problems, data=error.data, headers=headers)
 

@@ -277,7 +277,7 @@ async def no_longer(request: Request) -> None:
             return
         except Unavailable:
             continue
-        if listed(visitor.rights) != had:
+        if visitor.id != request.actor.id or listed(visitor.rights) != had:
             return
 
 

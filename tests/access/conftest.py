@@ -3,7 +3,7 @@
 import pytest
 
 from pullse import app
-from pullse.access.finder import Finder
+from pullse.access.finder import Finder, SessionFinder
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.guard import BearerToken
@@ -18,4 +18,6 @@ def finder(database: Database) -> Finder:
 
 @pytest.fixture
 def served(database: Database, tail: Tail, finder: Finder) -> Edge:
-    return app.build(database, tail, BearerToken(OPERATORS, find=finder))
+    return app.build(
+        database, tail, BearerToken(OPERATORS, find=finder, find_session=SessionFinder(database))
+    )

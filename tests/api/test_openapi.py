@@ -9,10 +9,10 @@ import pytest
 from schemathesis.specs.openapi import definitions
 
 from pullse import app
-from pullse.kit.guard import BearerToken
+from pullse.kit.guard import OPEN
 from tests.api.calls import Body, change, delete, new_agent, new_ticket
 
-METHODS = ("get", "post", "patch", "delete")
+METHODS = ("get", "post", "put", "patch", "delete")
 
 
 @pytest.fixture
@@ -101,7 +101,9 @@ async def test_every_call_tells_of_the_refusals_that_all_share(document: Body) -
         assert {"400", "403", "503"} <= told
         assert ("404" in told) == ("{" in path)
         assert ({"413", "415"} <= told) == ("requestBody" in operation)
-        assert ("422" in told) == (method == "post")
+        (call,) = [each for each in app.calls if each.name == f"{method.upper()} {path}"]
+        takes_key = method == "post" and call.is_repeatable
+        assert ("422" in told) == takes_key
         guarded = {each["name"] for each in operation["parameters"]}
         assert ("412" in told) == ("If-Match" in guarded)
         assert ("304" in told) == ("If-None-Match" in guarded)
@@ -130,6 +132,17 @@ async def test_real_answers_fit_their_descriptions(
         ("POST", "/api/tokens/{token}/rotate", f"{token}/rotate", {"json": {}}),
         ("DELETE", "/api/tokens/{token}", token, {}),
         ("DELETE", "/api/tokens/{token}", "/api/tokens/nonsense", {}),
+        ("POST", "/api/session", "/api/session", {"json": {"email": "a", "password": "b"}}),
+        ("DELETE", "/api/session", "/api/session", {}),
+        ("PUT", "/api/session/password", "/api/session/password", {"json": {}}),
+        ("POST", "/api/session/totp", "/api/session/totp", {"json": {"password": "a"}}),
+        ("PUT", "/api/session/totp", "/api/session/totp", {"json": {"code": "123456"}}),
+        ("POST", "/api/session/totp/remove", "/api/session/totp/remove", {"json": {}}),
+        ("GET", "/api/sessions", "/api/sessions", {}),
+        ("DELETE", "/api/sessions", "/api/sessions", {}),
+        ("DELETE", "/api/sessions/{session}", "/api/sessions/x", {}),
+        ("POST", "/api/invitations", "/api/invitations", {"json": {"agent_id": ada["id"]}}),
+        ("POST", "/api/links/{link}", "/api/links/x", {"json": {"password": "not a good one"}}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),
@@ -182,7 +195,14 @@ async def test_a_server_with_a_token_says_so(client: httpx.AsyncClient, document
     guarded = json.loads(app.described(has_token=True))
     assert guarded["security"] == [{"token": []}]
     assert guarded["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
-    open_ones = [path for _, path, each in operations(guarded) if each.get("security") == [{}]]
-    assert set(open_ones) == BearerToken("x").open_paths
-    for _, path, operation in operations(guarded):
-        assert ("401" in operation["responses"]) == (path not in open_ones)
+    open_ones = {
+        f"{method.upper()} {path}"
+        for method, path, each in operations(guarded)
+        if each.get("security") == [{}]
+    }
+    assert open_ones == {call.name for call in app.calls if call.is_open}
+    assert {each.removeprefix("GET ") for each in open_ones if "GET " in each} == OPEN
+    for method, path, operation in operations(guarded):
+        is_guarded = f"{method.upper()} {path}" not in open_ones
+        # by a wrong password, and not for want of a token
+        assert ("401" in operation["responses"]) == (is_guarded or path == "/api/session")

@@ -1,6 +1,7 @@
 """GET /api/realtime/token and /api/realtime/config: what browsers need to connect."""
 
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from pullse.gateway.tokens import HOUR, TokenRequest
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import BearerToken
+from pullse.kit.proxies import Proxies
 from pullse.kit.tail import Tail
 from pullse.settings import Ably
 from tests.api.calls import problems, refused
@@ -173,6 +175,12 @@ class TestBehindAToken:
     def guard(self) -> Guard:
         return BearerToken(BEARER)
 
+    @pytest.fixture
+    def edge(self, edge: Edge) -> Edge:
+        """Behind a proxy too."""
+        edge.proxies = Proxies([ip_network("127.0.0.1")])
+        return edge
+
     async def test_strangers_get_none(self, client: httpx.AsyncClient) -> None:
         for path in (TOKEN, CONFIG):
             refused(await client.get(path), 401, "unauthorized")
@@ -192,8 +200,12 @@ class TestBehindAToken:
                 {"endpoint": "desk.example.org", "tlsPort": 443},
             ),
             (
-                {"host": "desk.example.org:8443", "x-forwarded-proto": "https, http"},
+                {"host": "desk.example.org:8443", "x-forwarded-proto": "http, https"},
                 {"endpoint": "desk.example.org", "tlsPort": 8443},
+            ),
+            (
+                {"host": "desk.example.org", "x-forwarded-proto": "ftp"},
+                {"endpoint": "desk.example.org", "port": 80},
             ),
             ({"host": "[::1]:3000"}, {"endpoint": "[::1]", "port": 3000}),
             ({"host": "localhost:3000"}, {"endpoint": "localhost", "port": 3000}),

@@ -1,5 +1,6 @@
 """Settings: read once, from the environment and `.env`; all that is wrong is said at once."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def refused(**values: str) -> str:
 def test_nothing_has_to_be_set() -> None:
     found = given()
     assert found == Settings()
-    assert (found.port, found.pool_size, found.log_format) == (3000, 10, "text")
+    assert (found.port, found.pool_size, found.log_format, found.rate) == (3000, 10, "text", 50)
 
 
 def test_each_setting_is_read() -> None:
@@ -41,10 +42,14 @@ def test_each_setting_is_read() -> None:
         PULLSE_ABLY_TLS="false",
         PULLSE_API_TOKEN=TOKEN,
         PULLSE_DATA_DIR="/srv/pullse",
+        PULLSE_HOSTS="help.example.org, [::1]",
         PULLSE_LOG_FORMAT="json",
         PULLSE_LOG_LEVEL="DEBUG",
+        PULLSE_ORIGINS="https://app.example.org,http://localhost:5173",
         PULLSE_POOL_SIZE="25",
         PULLSE_POSTGRES="system",
+        PULLSE_PROXIES="10.0.0.7, fd00::/8",
+        PULLSE_RATE="0",
         PULLSE_SECRET=SECRET,
     )
     assert found == Settings(
@@ -61,6 +66,10 @@ def test_each_setting_is_read() -> None:
         pool_size=25,
         log_format="json",
         log_level="DEBUG",
+        hosts=("help.example.org", "[::1]"),
+        origins=("https://app.example.org", "http://localhost:5173"),
+        proxies=(ip_network("10.0.0.7/32"), ip_network("fd00::/8")),
+        rate=0,
     )
 
 
@@ -78,10 +87,14 @@ def test_all_that_is_wrong_is_in_one_message() -> None:
         PULLSE_ABLY_PORT="0",
         PULLSE_ABLY_TLS="yes",
         PULLSE_API_TOKEN="short",
+        PULLSE_HOSTS="https://help.example.org",
         PULLSE_LOG_FORMAT="xml",
         PULLSE_LOG_LEVEL="LOUD",
+        PULLSE_ORIGINS="*",
         PULLSE_POOL_SIZE="1",
         PULLSE_POSTGRES="mine",
+        PULLSE_PROXIES="nginx",
+        PULLSE_RATE="fast",
         PULLSE_SECRET="too-short-for-a-secret",
         PULLSE_COLOUR="blue",
     )
@@ -93,10 +106,14 @@ def test_all_that_is_wrong_is_in_one_message() -> None:
         "PULLSE_ABLY_PORT",
         "PULLSE_ABLY_TLS",
         "PULLSE_API_TOKEN",
+        "PULLSE_HOSTS",
         "PULLSE_LOG_FORMAT",
         "PULLSE_LOG_LEVEL",
+        "PULLSE_ORIGINS",
         "PULLSE_POOL_SIZE",
         "PULLSE_POSTGRES",
+        "PULLSE_PROXIES",
+        "PULLSE_RATE",
         "PULLSE_SECRET",
         "PULLSE_COLOUR",
     ):
@@ -137,6 +154,75 @@ def test_a_token_is_long_and_plain(token: str) -> None:
 )
 def test_a_secret_is_longer_still(secret: str) -> None:
     assert "PULLSE_SECRET: at least 32" in refused(PULLSE_SECRET=secret)
+
+
+def test_lists_are_read_as_browsers_write_what_is_compared() -> None:
+    found = given(
+        PULLSE_HOSTS=" Help.Example.ORG,, 10.0.0.1 ,",
+        PULLSE_ORIGINS="HTTPS://App.example.org:443, http://[::1]:8080, http://a:80",
+        PULLSE_PROXIES="10.0.0.0/8",
+    )
+    assert found.hosts == ("help.example.org", "10.0.0.1")
+    assert found.origins == ("https://app.example.org", "http://[::1]:8080", "http://a")
+    assert found.proxies == (ip_network("10.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "help.example.org:443",
+        "https://help.example.org",
+        "*",
+        "*.example.org",
+        "a b",
+        "a..b",
+        ".a",
+        "a.",
+        "-a",
+        "hülfe.example.org",
+        "me@help.example.org",
+        "::1",
+        "[127.0.0.1]",
+        "[::1",
+        "[0:0::1]",
+        "x" * 254,
+    ],
+)
+def test_a_host_is_a_name_alone(name: str) -> None:
+    message = refused(PULLSE_HOSTS=f"good.example.org,{name}")
+    assert f"PULLSE_HOSTS: {name} is no host name" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*",
+        "null",
+        "app.example.org",
+        "https://",
+        "https://app.example.org/",
+        "https://app.example.org/x",
+        "https://me@app.example.org",
+        "https://*.example.org",
+        "https://app.example.org:0",
+        "https://app.example.org:",
+        "https://app.example.org:65536",
+        "https://app.example.org:٣",
+        "https://app.example.org?x",
+        "https://[::1",
+        "https://[::1]x",
+        "ftp://app.example.org",
+        "file:///x",
+    ],
+)
+def test_an_origin_is_a_scheme_a_host_and_a_port(text: str) -> None:
+    assert f"PULLSE_ORIGINS: {text} is no origin" in refused(PULLSE_ORIGINS=text)
+
+
+@pytest.mark.parametrize("text", ["nginx", "10.0.0.256", "10.0.0.1/8", "10/8", "fd00::/129", "*"])
+def test_a_proxy_is_an_address_or_a_network(text: str) -> None:
+    message = refused(PULLSE_PROXIES=f"127.0.0.1,{text}")
+    assert f"PULLSE_PROXIES: {text} is no address and no network" in message
 
 
 def test_a_transaction_pooler_needs_a_direct_address_too() -> None:

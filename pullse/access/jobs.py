@@ -1,0 +1,18 @@
+"""What was of use once is forgotten."""
+
+from pullse.access import link_queries, session_queries, sign_in_queries
+from pullse.kit.db import Database
+from pullse.kit.jobs import Every, job
+
+
+@job("access.forget")
+async def forget(database: Database) -> None:
+    """Sessions and links that ended long ago, and failures of more than a day ago."""
+    async with database.session() as db:
+        await sign_in_queries.forget_failures(db)
+        await link_queries.forget(db)
+        await session_queries.forget(db)
+
+
+jobs = [forget]
+schedule = [Every(3600, forget)]

@@ -1,0 +1,156 @@
+"""
+The verbs about links that are used once: who has one sets a password.
+
+Nobody makes a link for somebody who may more than they may themselves: it would be a way to
+become that person.
+"""
+
+from datetime import datetime
+from typing import NoReturn
+from uuid import UUID
+
+from msgspec import UNSET
+
+from pullse.access import link_queries as queries
+from pullse.access import passwords, session_queries, sign_in_queries
+from pullse.access.permissions import ROLES
+from pullse.access.secrets import hashed, new_secret
+from pullse.access.sign_in_model import UsedLink
+from pullse.access.sign_in_queries import Account
+from pullse.agents import actions as agents
+from pullse.agents import rules
+from pullse.agents.model import AgentChanges, NewAgent, Role
+from pullse.agents.queries import find_by_email, has_active_owner
+from pullse.errors import Conflict, Forbidden, Invalid, NotFound
+from pullse.kit import audit
+from pullse.kit.db import Database, Db, Struct
+from pullse.kit.events import SYSTEM, Actor
+
+__all__ = ["IsSetUp", "Made", "invite", "set_up", "use"]
+
+HOUR = 3600
+GOOD_FOR = {"setup": 48 * HOUR, "invitation": 48 * HOUR, "reset": HOUR}
+
+
+class IsSetUp(Conflict):
+    code = "is_set_up"
+
+    def __init__(self) -> None:
+        super().__init__("There is an owner already, who can invite others.")
+
+
+class Made(Struct, frozen=True):
+    """`token` is shown to its maker and kept nowhere."""
+
+    token: str
+    purpose: str
+    agent_id: UUID | None
+    expires_at: datetime
+
+
+async def invite(db: Db, agent_id: UUID, *, by: Actor) -> Made:
+    """An invitation, or for who has a password already a reset."""
+    account = await sign_in_queries.lock(db, agent_id)
+    if account is None:
+        raise Invalid.field("agent_id", "There is no such agent, or it is disabled.")
+    await check_may(db, account, by)
+    await queries.end_for(db, agent_id)
+    return await make(db, "reset" if account.hash else "invitation", agent_id, by=by)
+
+
+async def check_may(db: Db, account: Account, by: Actor) -> None:
+    if by.id in rules.OWNERS:
+        return
+    if by.id == f"agent:{account.id}":
+        raise Forbidden("For oneself there is PUT /api/session/password.")
+    if account.role == "owner" and not await rules.is_owner(db, by):
+        raise rules.OwnersOnly
+    for permission in ROLES[account.role]:
+        if permission not in by.rights:
+            raise Forbidden(f"This agent has the permission {permission}; you do not.")
+
+
+async def set_up(db: Db, *, by: Actor) -> Made | None:
+    """The link by which the first owner is made; None when there is an owner."""
+    if await has_active_owner(db):
+        return None
+    return await make(db, "setup", None, by=by)
+
+
+async def make(db: Db, purpose: str, agent_id: UUID | None, *, by: Actor) -> Made:
+    token = new_secret()
+    expires_at = await queries.insert(
+        db,
+        hash_=hashed(token),
+        purpose=purpose,
+        agent_id=agent_id,
+        made_by=by.id,
+        seconds=GOOD_FOR[purpose],
+    )
+    data = {"purpose": purpose, "agent_id": agent_id}
+    await audit.record(db, "link.made", by=by, data=data)
+    return Made(token, purpose, agent_id, expires_at)
+
+
+async def use(database: Database, token: str, given: UsedLink, *, by: Actor) -> tuple[UUID, str]:
+    """Set the password; the agent's id and the link's purpose."""
+    hash_ = hashed(token)
+    async with database.session() as db:
+        link = await queries.find(db, hash_) or no_link()
+        account = link.agent_id and await sign_in_queries.by_id(db, link.agent_id)
+    if link.purpose == "setup":
+        if given.name is UNSET or given.email is UNSET:
+            name = "name" if given.name is UNSET else "email"
+            raise Invalid.field(name, "The first owner needs one.")
+        about = (given.name, given.email)
+    else:
+        if not account:
+            no_link()
+        if given.email is not UNSET:
+            raise Invalid.field("email", "Only a set-up link takes one.")
+        about = (account.name, account.email)
+    passwords.check(given.password, about=about)
+    password_hash = await passwords.hashed(given.password)  # before the transaction: it takes long
+    async with database.transaction() as db:
+        if link.purpose == "setup":  # one after the other, so that one owner is made
+            await db.run("SELECT pg_advisory_xact_lock($1)", audit.LOCK)
+        used = await queries.use(db, hash_) or no_link()
+        if used.agent_id is None:
+            agent_id = await make_owner(db, given, by=by)
+        else:
+            agent_id = await let_in(db, used.agent_id, given, by=by)
+        await sign_in_queries.set_password(db, agent_id, password_hash)
+        await session_queries.end_all(db, agent_id)
+        me = replace_id(by, f"agent:{agent_id}")
+        data = {"purpose": used.purpose, "agent_id": agent_id}
+        await audit.record(db, "link.used", by=me, data=data)
+        await audit.record(db, "password.changed", by=me, data={"agent_id": agent_id})
+    return agent_id, used.purpose
+
+
+async def make_owner(db: Db, given: UsedLink, *, by: Actor) -> UUID:
+    """As long as there is none."""
+    system = replace_id(by, SYSTEM.id)
+    if await has_active_owner(db):
+        raise IsSetUp
+    new = NewAgent(str(given.name), str(given.email), Role.OWNER)
+    await agents.create(db, new, by=system)
+    agent_id = await find_by_email(db, new.email) or agents.no_agent()
+    await agents.change(db, agent_id, AgentChanges(state="active"), by=system)
+    await queries.end_setups(db)
+    return agent_id
+
+
+async def let_in(db: Db, agent_id: UUID, given: UsedLink, *, by: Actor) -> UUID:
+    account = await sign_in_queries.lock(db, agent_id) or no_link()
+    changes = AgentChanges(name=given.name, state="active")
+    await agents.change(db, account.id, changes, by=replace_id(by, f"agent:{agent_id}"))
+    return agent_id
+
+
+def replace_id(actor: Actor, id_: str) -> Actor:
+    return Actor(id_, actor.request_id, actor.rights, actor.address)
+
+
+def no_link() -> NoReturn:
+    raise NotFound("This link is not good (any more); ask for another one.")

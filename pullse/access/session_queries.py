@@ -1,0 +1,161 @@
+"""Every statement about sessions. Bodies are the JSON text that the API shows."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from pullse.kit.db import Db, Struct
+
+
+class Good(Struct, frozen=True):
+    """A session that opens; `seconds_left` until it ends if it is not used."""
+
+    hash: bytes
+    id: UUID
+    agent_id: UUID
+    role: str
+    seconds_left: float
+
+
+async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
+    """In the order of the hashes; None where nothing good has it."""
+    found = await db.all(
+        Good,
+        """
+        SELECT s.hash, s.id, s.agent_id, a.role,
+               extract(epoch FROM least(s.expires_at, s.last_used_at + interval '14 days')
+                                  - now())::float8 AS seconds_left
+          FROM sessions AS s
+          JOIN agents AS a ON a.id = s.agent_id
+         WHERE s.hash = ANY($1::bytea[])
+           AND s.ended_at IS NULL
+           AND s.expires_at > now()
+           AND s.last_used_at > now() - interval '14 days'
+           AND a.state <> 'disabled' AND a.deleted_at IS NULL
+        """,
+        list(set(hashes)),
+    )
+    by_hash = {each.hash: each for each in found}
+    return [by_hash.get(hash_) for hash_ in hashes]
+
+
+async def insert(
+    db: Db,
+    *,
+    id_: UUID,
+    hash_: bytes,
+    agent_id: UUID,
+    device_hash: bytes,
+    device: str,
+    address: str | None,
+) -> str:
+    """Its body."""
+    body: str = await db.value(
+        """
+        WITH new AS (
+            INSERT INTO sessions (id, hash, agent_id, device_hash, device, address, expires_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, now() + interval '90 days')
+              RETURNING id, agent_id, device, address, created_at, last_used_at, expires_at,
+                        true AS is_current
+        )
+        SELECT row_to_json(new)::text AS body FROM new
+        """,
+        id_,
+        hash_,
+        agent_id,
+        device_hash,
+        device,
+        address,
+    )
+    return body
+
+
+async def listed(db: Db, agent_id: UUID, current: UUID | None) -> list[str]:
+    """Bodies of those that are good, the newest first."""
+    rows = await db.rows(
+        """
+        SELECT row_to_json(s)::text AS body
+          FROM (SELECT id, agent_id, device, address, created_at, last_used_at, expires_at,
+                       id IS NOT DISTINCT FROM $2::uuid AS is_current
+                  FROM sessions
+                 WHERE agent_id = $1
+                   AND ended_at IS NULL
+                   AND expires_at > now()
+                   AND last_used_at > now() - interval '14 days'
+              ORDER BY created_at DESC, id DESC
+                 LIMIT 200) AS s
+        """,
+        agent_id,
+        current,
+    )
+    return [row[0] for row in rows]
+
+
+async def end(db: Db, agent_id: UUID, session_id: UUID) -> bool:
+    """False when there is no such session of the agent, or it has ended."""
+    return bool(
+        await db.run(
+            """
+            UPDATE sessions SET ended_at = now()
+             WHERE agent_id = $1 AND id = $2 AND ended_at IS NULL
+            """,
+            agent_id,
+            session_id,
+        )
+    )
+
+
+async def end_all(db: Db, agent_id: UUID, but: UUID | None = None) -> int:
+    """How many were ended."""
+    return await db.run(
+        """
+        UPDATE sessions SET ended_at = now()
+         WHERE agent_id = $1 AND ended_at IS NULL AND id IS DISTINCT FROM $2::uuid
+        """,
+        agent_id,
+        but,
+    )
+
+
+async def end_by_hash(db: Db, hash_: bytes) -> None:
+    await db.run("UPDATE sessions SET ended_at = now() WHERE hash = $1 AND ended_at IS NULL", hash_)
+
+
+async def rotate(db: Db, session_id: UUID, hash_: bytes) -> bool:
+    """False when it has ended."""
+    return bool(
+        await db.run(
+            "UPDATE sessions SET hash = $2 WHERE id = $1 AND ended_at IS NULL", session_id, hash_
+        )
+    )
+
+
+async def has_been_here(db: Db, agent_id: UUID, device_hash: bytes) -> bool:
+    """Did the agent sign in from this browser before?"""
+    return bool(
+        await db.value(
+            "SELECT EXISTS (SELECT FROM sessions WHERE agent_id = $1 AND device_hash = $2)",
+            agent_id,
+            device_hash,
+        )
+    )
+
+
+async def touch(db: Db, session_ids: Sequence[UUID]) -> int:
+    """Write down that they were used, once a minute each; whoever changes one is not waited for."""
+    return await db.run(
+        """
+        UPDATE sessions SET last_used_at = now()
+         WHERE id IN (SELECT id FROM sessions
+                       WHERE id = ANY($1::uuid[])
+                         AND last_used_at <= now() - interval '1 minute'
+                         AND last_used_at > now() - interval '14 days'
+                    ORDER BY id
+                         FOR UPDATE SKIP LOCKED)
+        """,
+        list(session_ids),
+    )
+
+
+async def forget(db: Db) -> int:
+    """By them a browser is known again; half a year after the end that is over too."""
+    return await db.run("DELETE FROM sessions WHERE expires_at < now() - interval '90 days'")

@@ -1,0 +1,255 @@
+"""The verbs about signing in and sessions, each with its row of the audit trail."""
+
+import re
+from typing import NoReturn
+from uuid import UUID
+
+from pullse.access import passwords, throttle, totp, totp_queries
+from pullse.access import session_queries as queries
+from pullse.access import sign_in_queries as accounts
+from pullse.access.secrets import hashed, is_secret, new_secret
+from pullse.access.sign_in_model import NewPassword, SignIn
+from pullse.access.sign_in_queries import Account
+from pullse.errors import Forbidden, NotFound, Unproven
+from pullse.kit import audit
+from pullse.kit.db import Database, Db, Struct
+from pullse.kit.events import Actor
+from pullse.kit.ids import uuid7
+
+BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
+SHOWN_AS = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS", "CrOS": "ChromeOS"}
+SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "CrOS", "Mac OS X", "Linux")
+
+
+class WrongCredentials(Unproven):
+    code = "wrong_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("This address and this password do not go together.")
+
+
+class CodeNeeded(Unproven):
+    code = "code_needed"
+
+    def __init__(self) -> None:
+        super().__init__("The password is right; send the code of the second factor too.")
+
+
+class WrongCode(Unproven):
+    code = "wrong_code"
+
+    def __init__(self) -> None:
+        super().__init__("This code is not good, or was used before.")
+
+
+class WrongPassword(Forbidden):
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        super().__init__("This is not your password.")
+
+
+class SessionNeeded(Forbidden):
+    code = "session_needed"
+
+    def __init__(self) -> None:
+        super().__init__("Only who has signed in may do this; a token may not.")
+
+
+class Browser(Struct, frozen=True):
+    """From where somebody signs in: the cookies that came along, and what it says of itself."""
+
+    token: str | None
+    device_token: str | None
+    agent: str | None
+
+
+class Begun(Struct, frozen=True):
+    """A new session: what goes into the cookies, and its body."""
+
+    token: str
+    device_token: str
+    body: str
+
+
+async def sign_in(database: Database, given: SignIn, browser: Browser, *, by: Actor) -> Begun:
+    """Whether the account is there or not, it takes as long. Raises `Unproven`, `TooMany`."""
+    async with database.session() as db:
+        account = await accounts.by_email(db, given.email)
+        device_hash = await known_device(db, account, browser)
+    limits = (
+        throttle.of_strangers(given.email, by.address)
+        if device_hash is None
+        else throttle.of_device(device_hash)
+    )
+    taken = await throttle.take(database, limits)
+    is_right = await passwords.fits(given.password, None if account is None else account.hash)
+    if account is None or not is_right:
+        await note_failure(database, account, by)
+        raise WrongCredentials
+    means = await second_factor(database, account, given.code, by=by)
+    await taken.succeeded(database)
+    await refresh_hash(database, account, given.password)
+    return await begin(database, account, browser, means, is_known=device_hash is not None, by=by)
+
+
+async def second_factor(
+    database: Database, account: Account, code: str | None, *, by: Actor
+) -> list[str]:
+    """What was shown. Each code counts once, also when several come at the same time."""
+    async with database.session() as db:
+        factor = await totp_queries.find(db, account.id)
+        if factor is None or not factor.is_confirmed:
+            return ["password"]
+        if code is None:
+            raise CodeNeeded
+        means = await totp.fits(db, account.id, factor.secret, code)
+    if means is None:
+        await note_failure(database, account, by, "code")
+        raise WrongCode
+    return ["password", means]
+
+
+async def known_device(db: Db, account: Account | None, browser: Browser) -> bytes | None:
+    """The hash of the cookie of a browser from which this very account has signed in before."""
+    if browser.device_token is None:
+        return None
+    device_hash = hashed(browser.device_token)
+    # asked for unknown accounts too: it takes as long
+    agent_id = UUID(int=0) if account is None else account.id
+    return device_hash if await queries.has_been_here(db, agent_id, device_hash) else None
+
+
+async def note_failure(
+    database: Database, account: Account | None, by: Actor, reason: str = "password"
+) -> None:
+    """What was typed as an address is not kept: it might be a password."""
+    data = {"agent_id": account and account.id, "reason": reason}
+    async with database.transaction() as db:
+        await audit.record(db, "sign_in.failed", by=by, data=data)
+
+
+async def refresh_hash(database: Database, account: Account, password: str) -> None:
+    """With the parameters of today."""
+    if account.hash is not None and passwords.is_outdated(account.hash):
+        new = await passwords.hashed(password)
+        async with database.session() as db:
+            await accounts.rehash(db, account.id, account.hash, new)
+
+
+async def begin(
+    database: Database,
+    account: Account,
+    browser: Browser,
+    means: list[str],
+    *,
+    is_known: bool,
+    by: Actor,
+) -> Begun:
+    """A session of its own, whatever cookie came along; that one's ends."""
+    token, id_ = new_secret(), uuid7()
+    device_token = browser.device_token if is_known and browser.device_token else new_secret()
+    async with database.transaction() as db:
+        now = await accounts.lock(db, account.id)
+        if now is None or now.set_at != account.set_at:
+            raise WrongCredentials  # disabled, or another password, while we compared
+        if browser.token is not None:
+            await queries.end_by_hash(db, hashed(browser.token))
+        body = await queries.insert(
+            db,
+            id_=id_,
+            hash_=hashed(token),
+            agent_id=account.id,
+            device_hash=hashed(device_token),
+            device=shortened(browser.agent),
+            address=by.address,
+        )
+        me = Actor(f"agent:{account.id}", by.request_id, by.rights, by.address)
+        data = {"agent_id": account.id, "session_id": id_, "means": means}
+        await audit.record(db, "sign_in.succeeded", by=me, data=data)
+    return Begun(token, device_token, body)
+
+
+async def end(db: Db, session_id: UUID, *, by: Actor) -> None:
+    agent_id = signed_in(by)
+    if not await queries.end(db, agent_id, session_id):
+        no_session()
+    data = {"agent_id": agent_id, "session_id": session_id}
+    await audit.record(db, "session.ended", by=by, data=data)
+
+
+async def end_others(db: Db, *, by: Actor) -> int:
+    """How many."""
+    agent_id = signed_in(by)
+    count = await queries.end_all(db, agent_id, by.session)
+    if count:
+        data = {"agent_id": agent_id, "count": count}
+        await audit.record(db, "session.ended", by=by, data=data)
+    return count
+
+
+async def change_password(database: Database, given: NewPassword, *, by: Actor) -> str:
+    """All other sessions end; the token of this one's cookie is a new one."""
+    agent_id = signed_in(by)
+    session_id = session_of(by)
+    account = await prove(database, given.password, by=by)
+    about = (account.name, account.email)
+    passwords.check(given.new_password, field="new_password", about=about)
+    hash_, token = await passwords.hashed(given.new_password), new_secret()
+    async with database.transaction() as db:
+        now = await accounts.lock(db, agent_id) or no_session()
+        if now.set_at != account.set_at:
+            raise WrongPassword
+        await accounts.set_password(db, agent_id, hash_)
+        if not await queries.rotate(db, session_id, hashed(token)):
+            no_session()  # ended meanwhile
+        await queries.end_all(db, agent_id, session_id)
+        await audit.record(db, "password.changed", by=by, data={"agent_id": agent_id})
+    return token
+
+
+async def prove(database: Database, password: str, *, by: Actor) -> Account:
+    """It is still who signed in: so a stolen session changes nothing of this."""
+    async with database.session() as db:
+        account = await accounts.by_id(db, signed_in(by)) or no_session()
+    taken = await throttle.take(database, [throttle.Limit(f"session:{session_of(by)}", 5)])
+    if not await passwords.fits(password, account.hash):
+        await note_failure(database, account, by)
+        raise WrongPassword
+    await taken.succeeded(database)
+    return account
+
+
+def signed_in(by: Actor) -> UUID:
+    """The agent's id. Raises `SessionNeeded` for tokens and the owner of pullse dev."""
+    session_of(by)
+    return UUID(by.id.removeprefix("agent:"))
+
+
+def session_of(by: Actor) -> UUID:
+    if by.session is None:
+        raise SessionNeeded
+    return by.session
+
+
+def secret_or_none(text: str | None) -> str | None:
+    return text if text is not None and is_secret(text) else None
+
+
+def shortened(agent: str | None) -> str:
+    """`Firefox 133 on Linux`, from what browsers write into User-Agent."""
+    if not agent:
+        return "unknown"
+    found = (re.search(rf"\b{name}\w*/(\d{{1,5}})", agent) for name in BROWSERS)
+    browser = next((match for match in found if match), None)
+    system = next((name for name in SYSTEMS if name in agent), None)
+    if browser is None:
+        plain = re.sub(r"[^\x20-\x7e]", "", agent)[:60].strip()
+        return plain or "unknown"
+    name = next(each for each in BROWSERS if browser[0].startswith(each))
+    words = f"{SHOWN_AS.get(name, name)} {browser[1]}"
+    return words if system is None else f"{words} on {SHOWN_AS.get(system, system)}"
+
+
+def no_session() -> NoReturn:
+    raise NotFound("There is no such session.")
