@@ -40,13 +40,16 @@ SLOW = (
     "tests/operations/",
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
+    "tests/gateway/test_bounds.py",
     "tests/gateway/test_processes.py",
     "tests/clients/test_ably_",
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
 )
-"""Databases of every kind, backups between them, kill -9, Ably's clients through many cuts."""
+"""
+Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts.
+"""
 
 FIRST = "tests/clients/test_silence.py"
 """Two minutes of waiting: other workers go on meanwhile."""

@@ -569,6 +569,19 @@ async def test_a_capability_covers_what_it_names_and_no_more(
     assert (frame["action"], frame["error"]["code"] in (40160, 40010)) == (ERROR, True)
 
 
+async def test_a_long_token_fits_into_the_address_and_the_head(served: Served) -> None:
+    """As long as tokens may be; what is longer is refused in a way that clients understand."""
+    rights = {f"channel:{n:03}": ["subscribe"] for n in range(330)}
+    token = jwt(rights)
+    assert 12_000 < len(token) < 16_384
+    for given in ({"token": token}, {"key": None, "headers": {"authorization": f"Bearer {token}"}}):
+        client = await served.connect(**given)
+        assert (await client.attach("channel:329"))["action"] == ATTACHED
+        assert (await client.attach("channel:330"))["error"]["code"] == 40160
+    refused = await served.refusal(token=jwt({**rights, "x" * 4000: ["*"]}))
+    assert refused.error["code"] == 40144
+
+
 # -- credentials that end --
 
 

@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,8 +27,8 @@ from pullse.gateway.presence import Change
 from pullse.gateway.sessions import Sessions
 from pullse.gateway.wire import Body, Flag
 from pullse.kit import http as http_server
-from pullse.kit import websockets
-from pullse.kit.db import Database
+from pullse.kit import migrate, postgres, websockets
+from pullse.kit.db import Database, open_database
 from pullse.kit.events import START, Place
 from tests.conftest import command
 from tests.gateway.protocol import (
@@ -670,13 +671,20 @@ def away(database: Database, database_url: str) -> Away:
     return Away(database, database_url)
 
 
+LONGER = 2_300
+"""Messages that a connection may not publish all at once (connection.BURST)."""
+
+
+def numbered(name: str) -> list[str]:
+    return [f"{name} {n}" for n in range(LONGER)]
+
+
 class Persistent:
     """Says all that it has to say, and comes back each time that it is sent away."""
 
-    def __init__(self, served: Served, name: str, count: int) -> None:
+    def __init__(self, served: Served, name: str) -> None:
         self.served = served
-        self.name = name
-        self.unsaid = {n: f"{name} {n}" for n in range(count)}
+        self.unsaid = dict(enumerate(numbered(name)))
         self.sent_away: list[int] = []
 
     async def run(self) -> None:
@@ -716,7 +724,7 @@ async def test_while_the_database_is_away_nothing_is_lost_and_nothing_said_twice
 ) -> None:
     reader = await served.connect()
     serial = (await reader.attach("room"))["channelSerial"]
-    talkers = [Persistent(served, name, 600) for name in "abc"]
+    talkers = [Persistent(served, name) for name in "ab"]
     talking = asyncio.gather(*(each.run() for each in talkers))
     for _ in range(4):
         await asyncio.sleep(0.05)
@@ -729,9 +737,9 @@ async def test_while_the_database_is_away_nothing_is_lost_and_nothing_said_twice
     witness = await served.connect()
     await witness.attach("room", channelSerial=serial)
     for client in (reader, witness):  # the reader was never cut: it needed nothing
-        said = await client.data(1800, "room")
-        for name in "abc":
-            assert [each for each in said if each[0] == name] == [f"{name} {n}" for n in range(600)]
+        said = await client.data(2 * LONGER, "room")
+        for name in "ab":
+            assert [each for each in said if each[0] == name] == numbered(name)
         await client.nothing(0.1, MESSAGE)
 
 
@@ -781,3 +789,55 @@ async def test_who_asks_while_the_database_is_away_is_sent_away_and_may_come_bac
     for client in clients.values():
         again = await served.resume(client)
         assert (again.id, again.connected["action"]) == (client.id, CONNECTED)
+
+
+class Server:
+    """A PostgreSQL of its own, which can be stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = contextlib.ExitStack()
+
+    async def start(self) -> str:
+        context = postgres.start(self._folder, options={"fsync": "off"})
+        return (await asyncio.to_thread(self._running.enter_context, context)).url
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._running.close)
+
+
+class TestStopped:
+    @pytest.fixture
+    async def server(self, open_folder: Path) -> AsyncIterator[Server]:
+        server = Server(open_folder / "home")
+        yield server
+        await server.stop()
+
+    @pytest.fixture
+    async def database_url(self, server: Server) -> str:
+        url = await server.start()
+        database = await open_database(url, size=2)
+        await migrate.migrate(database)
+        await database.close()
+        return url
+
+    async def test_a_server_that_stops_and_starts_again_loses_nothing(
+        self, served: Served, server: Server
+    ) -> None:
+        reader = await served.connect()
+        serial = (await reader.attach("room"))["channelSerial"]
+        talkers = [Persistent(served, name) for name in "ab"]
+        talking = asyncio.gather(*(each.run() for each in talkers))
+        await asyncio.sleep(0.1)
+        await server.stop()
+        await asyncio.sleep(0.5)
+        await server.start()
+        await asyncio.wait_for(talking, 60)
+        assert {code for each in talkers for code in each.sent_away} == {50003}
+        witness = await served.connect()
+        await witness.attach("room", channelSerial=serial)
+        for client in (reader, witness):
+            said = await client.data(2 * LONGER, "room", patience=PATIENCE)
+            for name in "ab":
+                assert [each for each in said if each[0] == name] == numbered(name)
+            await client.nothing(0.1, MESSAGE)
