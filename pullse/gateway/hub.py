@@ -10,7 +10,8 @@ import contextlib
 import heapq
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
@@ -36,6 +37,8 @@ FRAMES_AT_MOST = 8
 BREATH = 200
 """Deliveries after which others get a turn."""
 PAUSE = 1.0
+TOGETHER = 100
+"""Members in one PRESENCE."""
 MOMENT = 0.25
 """Seconds that an acknowledgement waits for its message to come back, when others write long."""
 
@@ -51,7 +54,11 @@ Held = dict[Outlet, None]
 
 
 class Delivery:
-    """One item as a topic shows it. What all its receivers share is made once."""
+    """
+    One item as a topic shows it, or several of presence that one client told together.
+
+    What all its receivers share is made once. `place` is that of the last.
+    """
 
     __slots__ = (
         "_frames",
@@ -60,6 +67,7 @@ class Delivery:
         "held",
         "is_presence",
         "message",
+        "others",
         "place",
     )
 
@@ -71,8 +79,10 @@ class Delivery:
         held: Held | None = None,
         *,
         is_presence: bool,
+        others: Sequence[Message] = (),
     ) -> None:
         self.message = message
+        self.others = others
         self.held = held
         self.place = place
         self.epoch = epoch
@@ -87,7 +97,7 @@ class Delivery:
     @property
     def size(self) -> int:
         """As far as it counts for what may wait."""
-        return weight(self.message)
+        return weight(self.message) + sum(map(weight, self.others))
 
     def frame(self, format_: Format, asked: str) -> bytes:
         """The WebSocket frame for clients that asked for the channel by this name."""
@@ -100,7 +110,7 @@ class Delivery:
         return found
 
     def outgoing(self, format_: Format, asked: str) -> Outgoing:
-        shown = [format_.shown(self.message)]
+        shown = [format_.shown(each) for each in (self.message, *self.others)]
         return Outgoing(
             Action.PRESENCE if self.is_presence else Action.MESSAGE,
             id=None if self.message.id is None else self.message.id.rpartition(":")[0] or None,
@@ -260,14 +270,12 @@ class Hub:
 
     async def _hand_on(self, items: Sequence[Item]) -> None:
         held: Held | None = {} if len(items) > 1 else None
-        for item in items:
-            if item.place <= self.place:
-                continue
+        for group in gathered([item for item in items if item.place > self.place]):
             try:
-                await self._deliver(item, held)
+                await self._deliver(group, held)
             except Exception:  # by a bug; it must not hold up all that comes after it
-                log_of_bugs.exception("What is at %s of the log can't be shown", item.place)
-            self.place = item.place
+                log_of_bugs.exception("What is at %s of the log can't be shown", group[0].place)
+            self.place = group[-1].place
         for outlet in held or ():
             outlet.flush()
             if self._is_long():
@@ -277,10 +285,16 @@ class Hub:
             if not future.done():
                 future.set_result(None)
 
-    async def _deliver(self, item: Item, held: Held | None) -> None:
+    async def _deliver(self, group: Sequence[Item], held: Held | None) -> None:
+        """One item, or presence of one channel."""
+        item = group[0]
         is_presence = isinstance(item, Entry) and item.action != 0
-        for topic, message in self._shown(item):
-            delivery = Delivery(message, item.place, self.epoch, held, is_presence=is_presence)
+        shown = [(each, *pair) for each in group for pair in self._shown(each)]
+        for (topic, _), run in groupby(shown, lambda each: (each[1], each[2].connection_id)):
+            last, (message, *others) = together(list(run))
+            delivery = Delivery(
+                message, last, self.epoch, held, is_presence=is_presence, others=others
+            )
             for subscriber in tuple(self.topics.get(topic, ())):
                 subscriber.deliver(delivery)
                 if self._is_long():
@@ -301,6 +315,32 @@ class Hub:
             return []
         found = projected(item, self.epoch)
         return [(topic, found[topic]) for topic in found if topic in self.topics]
+
+
+def gathered(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """What one transaction said of presence on a channel together, all else by itself."""
+    group: list[Item] = []
+    for item in items:
+        if group and (len(group) == TOGETHER or not is_of_one(group[-1], item)):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
+
+
+def is_of_one(before: Item, after: Item) -> bool:
+    return (
+        isinstance(before, Entry)
+        and isinstance(after, Entry)
+        and bool(before.action and after.action)
+        and before.tx == after.tx
+        and before.channel == after.channel
+    )
+
+
+def together(run: list[tuple[Item, str, Message]]) -> tuple[Place, list[Message]]:
+    return run[-1][0].place, [message for _, _, message in run]
 
 
 async def look(db: Db, topics: Sequence[str]) -> list[Attached]:

@@ -162,7 +162,8 @@ class Listener:
     def deliver(self, delivery: Delivery) -> None:
         if delivery.place > self.place:
             self.place = delivery.place
-            self.stream.put(self.event(delivery.place, delivery.message, delivery.is_presence))
+            for message in (delivery.message, *delivery.others):
+                self.stream.put(self.event(delivery.place, message, delivery.is_presence))
 
     def event(self, place: Place, message: Message, is_presence: bool) -> Event:
         stream = self.stream
