@@ -38,7 +38,8 @@ BREATH = 200
 """Deliveries after which others get a turn."""
 PAUSE = 1.0
 TOGETHER = 100
-"""Members in one PRESENCE."""
+BYTES_TOGETHER = 200_000
+"""Members in one PRESENCE, and bytes of them: more than a client can take at once would cut it."""
 MOMENT = 0.25
 """Seconds that an acknowledgement waits for its message to come back, when others write long."""
 
@@ -320,10 +321,13 @@ class Hub:
 def gathered(items: Sequence[Item]) -> Iterator[list[Item]]:
     """What one transaction said of presence on a channel together, all else by itself."""
     group: list[Item] = []
+    size = 0
     for item in items:
-        if group and (len(group) == TOGETHER or not is_of_one(group[-1], item)):
+        size += len(item.body)
+        is_full = len(group) == TOGETHER or size > BYTES_TOGETHER
+        if group and (is_full or not is_of_one(group[-1], item)):
             yield group
-            group = []
+            group, size = [], len(item.body)
         group.append(item)
     if group:
         yield group

@@ -437,6 +437,37 @@ async def test_a_connection_has_its_share_of_the_log(served: Served) -> None:
     assert time.monotonic() - again < 0.3
 
 
+@pytest.mark.parametrize("format_", ["json", "msgpack"])
+async def test_many_large_members_at_once_are_in_several_frames(
+    served: Served, format_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they enter together, and as they leave together."""
+    watching = await served.connect(format=format_)
+    await watching.attach("room")
+    client = await served.connect(format="msgpack")
+    await client.attach("room", flags=1 << 16)
+    frames: list[int] = []
+    connection = at_server(served, watching)
+    write = Connection.write
+
+    def measured(self: Connection, frame: bytes) -> None:
+        if self is connection:
+            frames.append(len(frame))
+        write(self, frame)
+
+    monkeypatch.setattr(Connection, "write", measured)
+    for start in range(0, 60, 15):
+        members = [
+            {"action": ENTER, "clientId": f"{n:02}", "data": b"x" * 60_000}
+            for n in range(start, start + 15)
+        ]
+        await client.present("room", ENTER, *members)
+    await watching.presence(60)
+    await client.detach("room")
+    await watching.presence(60)
+    assert max(frames) < 400_000
+
+
 async def test_members_of_ended_connections_leave_in_portions(
     quick: None, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
