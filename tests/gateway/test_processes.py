@@ -472,6 +472,7 @@ class Wanderer:
         self.ids: set[str] = set()
 
     async def connected(self) -> Client:
+        await asyncio.sleep(0)  # after a cut nothing else here may wait
         if self.client is not None and self.client.is_open:
             return self.client
         while True:
