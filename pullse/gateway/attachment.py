@@ -273,7 +273,7 @@ async def begun(database: Database, attached: Attached, wish: Wish) -> Start:
     rewind = None if wish.is_again else channels.rewind_of(wish.params)
     if rewind is None or rewind.most == 0:
         return Start(newest.place, False, None)
-    span = Span(before=just_after(newest.place), count=rewind.most, is_backwards=True)
+    span = Span(before=log.just_after(newest.place), count=rewind.most, is_backwards=True)
     if rewind.age is not None:
         span = Span(
             before=span.before,
@@ -293,10 +293,6 @@ def lost(why: str) -> Failure:
     return Failure(CHANNEL_CONTINUITY_LOST, f"Continuity is lost: {why}", 404)
 
 
-def just_after(place: Place) -> Place:
-    return Place(place.tx, place.id + 1)
-
-
 class Past(NamedTuple):
     """A portion of it, and how many to read next; 0 when this was the last."""
 
@@ -311,7 +307,7 @@ async def read_past(
     if start.place >= end:
         return Past([], 0)
     read = log.everything if start.is_resumed else log.messages
-    span = Span(after=start.place, before=just_after(end), count=count)
+    span = Span(after=start.place, before=log.just_after(end), count=count)
     async with gateway.database.session() as db:
         items = await read(db, topic, span)
     kept = fitting(items, PORTION_BYTES)

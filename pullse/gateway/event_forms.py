@@ -1,6 +1,7 @@
 """How the events of a stream are written: as Server-Sent Events, or as lines of JSON."""
 
 import re
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ class Event(NamedTuple):
     text: str
 
 
-class Form:
+class Form(ABC):
     """How events are written."""
 
     content_type = b""
@@ -36,24 +37,24 @@ class Form:
         shown = msgspec.structs.replace(JSON.shown(message), channel=channel)
         return msgspec.json.encode(shown).decode()
 
-    def raw(self, data: Any) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def raw(self, data: Any) -> str: ...
 
-    def event(self, event: Event, id_: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def event(self, event: Event, id_: str) -> str: ...
 
-    def opening(self, id_: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def opening(self, id_: str) -> str: ...
 
-    def error(self, failure: Failure) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def error(self, failure: Failure) -> str: ...
 
+    @abstractmethod
     def place(self, id_: str) -> str:
         """An id without an event."""
-        raise NotImplementedError
 
-    def heartbeat(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def heartbeat(self) -> str: ...
 
 
 class Events(Form):

@@ -6,7 +6,7 @@ Facts are in `events`, everything else in `channel_messages`; both are read in o
 transaction writes in both tables, so no place is two.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -248,6 +248,11 @@ class Span(Struct, frozen=True):
     is_backwards: bool = False
 
 
+def just_after(place: Place) -> Place:
+    """As the end of a span that has this place in it."""
+    return Place(place.tx, min(place.id + 1, END.id))
+
+
 FACT = """
 SELECT tx, id, name, ticket_id,
        (SELECT row_to_json(shown)::text
@@ -361,10 +366,6 @@ async def purge(db: Db, *, hours: int, most: int = 5000) -> int:
         hours,
         most,
     )
-
-
-def places(items: Sequence[Item]) -> Iterator[Place]:
-    return (each.place for each in items)
 
 
 class Sized(Protocol):

@@ -116,7 +116,7 @@ def span_of(asked: Mapping[str, Any], cursor: str | None, epoch: int) -> Span:
     before, after = log.END, events.START
     if asked["from_serial"]:
         serial = place_of(asked["from_serial"], "from_serial", epoch)
-        before = Place(serial.tx, min(serial.id + 1, BIGGEST))
+        before = log.just_after(serial)
     if cursor:
         place = place_of(cursor, "cursor", epoch)
         before, after = (min(before, place), after) if is_backwards else (before, place)

@@ -33,7 +33,7 @@ from pullse.gateway.event_forms import Event, Events, Form, Lines
 from pullse.gateway.hub import Delivery
 from pullse.gateway.log import EVER, Entry, Item, Newest, Span, fitting
 from pullse.gateway.negotiation import Request, cross_origin, refusal
-from pullse.gateway.reading import BIGGEST, names
+from pullse.gateway.reading import names
 from pullse.gateway.shown import message_of
 from pullse.gateway.wire import Flag, Message
 from pullse.kit import events
@@ -325,7 +325,7 @@ class Stream:
             reached, found, fits = end, [], 0
             async with self.gateway.database.session() as db:
                 for each, start in starts.items():
-                    span = Span(max(start, self._place), just_after(end), count=count)
+                    span = Span(max(start, self._place), log.just_after(end), count=count)
                     items = await read(db, each.topic, span)
                     kept = fitting(items, size)
                     fits = max(fits, len(kept))
@@ -412,7 +412,7 @@ def lost() -> Failure:
 async def rewound(db: Db, listener: Listener, rewind: Rewind, end: Place) -> Place | None:
     """The place before the messages that are asked for; None if there are none."""
     start = EVER[0] if rewind.age is None else datetime.now(UTC) - rewind.age
-    span = Span(before=just_after(end), start=start, count=rewind.most, is_backwards=True)
+    span = Span(before=log.just_after(end), start=start, count=rewind.most, is_backwards=True)
     found = await log.messages(db, listener.topic, span)
     return Place(found[-1].tx, found[-1].id - 1) if found else None
 
@@ -431,7 +431,3 @@ def shown(listener: Listener, items: Sequence[Item]) -> list[Event]:
 
 def place_of(event: Event) -> Place:
     return event.place
-
-
-def just_after(place: Place) -> Place:
-    return Place(place.tx, min(place.id + 1, BIGGEST))
