@@ -94,3 +94,10 @@ async def at_once(server: SocketServer, task: "asyncio.Task[None]") -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    for each in tuple(server.server_state.connections):
+        transport = getattr(each, "transport", None) or getattr(each, "_transport", None)
+        if transport is not None:
+            transport.abort()
+    while server.server_state.connections:  # else the collector finds open sockets later
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
