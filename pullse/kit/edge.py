@@ -54,11 +54,13 @@ class Visitor:
     Whom the guard has let in: the actor's id, and the permissions that it has.
 
     Agents and services are held to the rate; who may everything and who is nobody is not.
+    `teams` as in `Actor`.
     """
 
     id: str
     rights: Container[str] = frozenset()
     session: UUID | None = None
+    teams: frozenset[UUID] | None = frozenset()
 
 
 ANONYMOUS = Visitor("anonymous")
@@ -201,7 +203,7 @@ class Edge:
         client = scope.get("client")
         address = client[0] if client else None
         scope["actor"] = Actor(
-            visitor.id, request_id.decode(), visitor.rights, address, visitor.session
+            visitor.id, request_id.decode(), visitor.rights, address, visitor.session, visitor.teams
         )
         scope["services"] = self.services
         return None
