@@ -165,7 +165,7 @@ class SessionFinder(Finder):
 def visitor_of(good: Good) -> Visitor:
     """An agent's token acts as the agent; a service's as itself."""
     id_ = f"{SERVICE}{good.id}" if good.agent_id is None else f"{AGENT}{good.agent_id}"
-    return Visitor(id_, rights_of(good.role, good.scopes))
+    return Visitor(id_, rights_of(good.role, good.scopes), token=good.id)
 
 
 def keep(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:

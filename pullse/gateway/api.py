@@ -11,23 +11,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from pullse.agents.rules import OWNERS
 from pullse.errors import Forbidden, Invalid, Unavailable
-from pullse.gateway import tokens
-from pullse.gateway.capability import EVERYTHING, Capability
+from pullse.gateway import holders, tokens
+from pullse.gateway.capability import Capability
 from pullse.gateway.errors import NOT_CAPABLE, Failure
 from pullse.gateway.opening import Realtime
+from pullse.gateway.rights import USUAL, allowed
 from pullse.kit.events import Actor
 from pullse.kit.web import JSON, Answer, Call, Request, Scope, encoded, ok
 from pullse.realtime.projection import ACTIVITY, UPDATES
 from pullse.settings import Ably
 
 AUTH_URL = "/api/realtime/token"
-TICKETS = "ticket:*"
-FOLLOW = ["channel-metadata", "history", "subscribe"]
-USUAL = Capability.parse(
-    {UPDATES: FOLLOW, ACTIVITY: FOLLOW, TICKETS: [*FOLLOW, "presence"]},
-)
-"""What a token covers that was asked for without a capability."""
 TTL_OF_OTHERS = 600_000
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 NO_STORE = (b"cache-control", b"no-store")
@@ -108,10 +104,19 @@ async def token(request: Request) -> Answer:
         rights = granted(asked, request.actor)
         if realtime.ably is not None:
             found = tokens.request_for(
-                realtime.ably.key, rights, client_id, at=tokens.now(), ttl=query.ttl
+                realtime.ably.key,
+                rights,
+                client_id,
+                at=tokens.now(),
+                ttl=lasting(request.actor, query.ttl, is_watched=False),
             )
         elif realtime.keyring is not None:
-            found = realtime.keyring.issue(rights, client_id, ttl=lasting(request.actor, query.ttl))
+            found = realtime.keyring.issue(
+                rights,
+                client_id,
+                holder=holders.text_of(request.actor),
+                ttl=lasting(request.actor, query.ttl, is_watched=True),
+            )
         else:
             raise closed()
     except Failure as failure:
@@ -135,13 +140,15 @@ def door(request: Request) -> Realtime:
     return request.services.realtime or Realtime()
 
 
-def lasting(actor: Actor, asked: int | None) -> int:
+def lasting(actor: Actor, asked: int | None, *, is_watched: bool) -> int:
     """
-    Milliseconds. What an agent's rights were is good for ten minutes at most; its client gets
-    the next token by itself.
+    Milliseconds. A token of an agent or service lasts ten minutes at most, an admin's longer
+    if the gateway watches it; the client gets the next one by itself. At Ably, a right that
+    was taken away ends with the token alone.
     """
-    most = tokens.TTL if is_operator(actor) else TTL_OF_OTHERS
-    return (asked or most) if is_operator(actor) else min(asked or most, most)
+    if actor.id in OWNERS or (is_watched and is_operator(actor)):
+        return asked or tokens.TTL
+    return min(asked or TTL_OF_OTHERS, TTL_OF_OTHERS)
 
 
 def is_operator(actor: Actor) -> bool:
@@ -155,13 +162,8 @@ def named(actor: Actor, asked: str | None) -> str:
     return actor.id if asked is None else asked
 
 
-def rights_of(actor: Actor) -> Capability:
-    """Who only reads follows tickets; who works with them may use free channels too."""
-    return EVERYTHING if "tickets:write" in actor.rights else USUAL
-
-
 def granted(asked: Capability, actor: Actor) -> Capability:
-    rights = asked.intersect(rights_of(actor))
+    rights = allowed(actor.rights).of(asked)
     if rights.is_empty:
         raise Failure(NOT_CAPABLE, "capability: nothing of this is allowed to you.")
     return rights

@@ -59,6 +59,7 @@ class Visitor:
     id: str
     rights: Container[str] = frozenset()
     session: UUID | None = None
+    token: UUID | None = None
 
 
 ANONYMOUS = Visitor("anonymous")
@@ -201,7 +202,12 @@ class Edge:
         client = scope.get("client")
         address = client[0] if client else None
         scope["actor"] = Actor(
-            visitor.id, request_id.decode(), visitor.rights, address, visitor.session
+            visitor.id,
+            request_id.decode(),
+            visitor.rights,
+            address,
+            visitor.session,
+            token=visitor.token,
         )
         scope["services"] = self.services
         return None

@@ -32,7 +32,8 @@ class Actor(Struct, frozen=True):
 
     `id` is "owner" (of pullse dev), "token" (PULLSE_API_TOKEN), "token:<uuid>" (a service's),
     "agent:<uuid>", "operator" (who runs commands), "system" or "anonymous"; `rights` are the
-    permissions that it has; `session` is an agent's who has signed in.
+    permissions that it has; `session` is an agent's who has signed in, `token` the API token
+    that was shown.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Actor(Struct, frozen=True):
     rights: Container[str] = frozenset()
     address: str | None = None
     session: UUID | None = None
+    token: UUID | None = None
 
 
 SYSTEM = Actor("system")
