@@ -36,6 +36,7 @@ from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health
 from pullse.realtime import feed
 from pullse.settings import Settings
+from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
@@ -55,6 +56,7 @@ OFF = Realtime()
 calls: list[Call] = [
     *tickets.calls,
     *agents.calls,
+    *teams.calls,
     *departures.calls,
     *feed.calls,
     *gateway.calls,

@@ -12,7 +12,7 @@ from pullse.kit.events import Actor
 from pullse.tickets import actions as tickets
 from pullse.tickets.model import NewTicket, Priority, Status, TicketChanges
 
-STORY = Actor("demo")
+STORY = Actor("demo", teams=None)
 
 AGENTS = (
     ("Ada Brandt", "ada@example.org"),

@@ -179,6 +179,8 @@ TABLES = (
     "schedules",
     "idempotency_keys",
     "tickets",
+    "team_members",
+    "teams",
     "api_tokens",
     "passwords",
     "totp",

@@ -18,6 +18,8 @@ from pullse.kit.db import Db
 from pullse.kit.guard import bearer
 from pullse.kit.idempotency import Once
 from pullse.kit.web import Answer, Call, Request, encoded, ok
+from pullse.teams import queries as teams
+from pullse.teams.api import EXAMPLE as TEAM
 
 EXAMPLE = {
     "id": "019aa4b0-0c52-7f0e-8b1d-5f6a7c8d9e01",
@@ -49,11 +51,18 @@ async def me(request: Request) -> Answer:
             kind, role = "service", await agents.role_of_service(db, service_id)
         else:
             role = "owner"
+        own = [] if agent_id is None else await teams.of_agent(db, agent_id)
+    listed_teams = ",".join(
+        f'{{"id":{encoded(each.id)},"name":{encoded(each.name)},'
+        f'"is_private":{encoded(each.is_private)}}}'
+        for each in own
+    )
     return ok(
         request,
         f'{{"id":{encoded(actor.id)},"kind":{encoded(kind)},"role":{encoded(role)},'
         f'"permissions":{encoded(listed(actor.rights))},'
-        f'"agent":{agent.body if agent else "null"},"token":{token or "null"}}}',
+        f'"agent":{agent.body if agent else "null"},"teams":[{listed_teams}],'
+        f'"token":{token or "null"}}}',
     )
 
 
@@ -155,6 +164,7 @@ calls = [
             "role": "agent",
             "permissions": ["tickets:read"],
             "agent": AGENT,
+            "teams": [{"id": TEAM["id"], "name": TEAM["name"], "is_private": False}],
             "token": EXAMPLE,
         },
         tag="tokens",

@@ -17,7 +17,7 @@ from pullse.kit.db import Database
 from pullse.kit.edge import EVERYTHING
 from pullse.kit.events import OPERATOR, Actor
 
-ME = Actor(OPERATOR.id, rights=EVERYTHING)
+ME = Actor(OPERATOR.id, rights=EVERYTHING, teams=None)
 
 
 async def create(

@@ -10,7 +10,7 @@ with all others.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -156,7 +156,8 @@ class SessionFinder(Finder):
         return await gather(self._database, session_queries.find_many, hash_)
 
     def visitor_of(self, good: Any) -> Visitor:
-        return Visitor(f"{AGENT}{good.agent_id}", rights_of(good.role), good.id)
+        rights = rights_of(good.role)
+        return Visitor(f"{AGENT}{good.agent_id}", rights, good.id, seen(rights, good.teams))
 
     async def touch(self, db: Db, ids: Sequence[UUID]) -> None:
         await session_queries.touch(db, ids)
@@ -165,7 +166,12 @@ class SessionFinder(Finder):
 def visitor_of(good: Good) -> Visitor:
     """An agent's token acts as the agent; a service's as itself."""
     id_ = f"{SERVICE}{good.id}" if good.agent_id is None else f"{AGENT}{good.agent_id}"
-    return Visitor(id_, rights_of(good.role, good.scopes), token=good.id)
+    rights = rights_of(good.role, good.scopes)
+    return Visitor(id_, rights, teams=seen(rights, good.teams), token=good.id)
+
+
+def seen(rights: Container[str], teams: Sequence[UUID]) -> frozenset[UUID] | None:
+    return None if "tickets:private" in rights else frozenset(teams)
 
 
 def keep(kept: dict[Key, Value], key: Key, value: Value, most: int) -> None:

@@ -82,6 +82,12 @@ class TokenQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(max_length=2000)] | None = None
 
 
+class OwnTeam(msgspec.Struct, frozen=True):
+    id: UUID
+    name: str
+    is_private: bool
+
+
 class Me(msgspec.Struct, frozen=True):
     """Who asks. `token` is the API token that was sent, if one was."""
 
@@ -93,4 +99,5 @@ class Me(msgspec.Struct, frozen=True):
     role: Role | None
     permissions: list[str]
     agent: Agent | None
+    teams: Annotated[list[OwnTeam], Meta(description="Those that the agent is in, by name.")]
     token: Token | None

@@ -14,6 +14,7 @@ class Good(Struct, frozen=True):
     agent_id: UUID
     role: str
     seconds_left: float
+    teams: list[UUID]
 
 
 async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
@@ -23,7 +24,8 @@ async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
         """
         SELECT s.hash, s.id, s.agent_id, a.role,
                extract(epoch FROM least(s.expires_at, s.last_used_at + interval '14 days')
-                                  - now())::float8 AS seconds_left
+                                  - now())::float8 AS seconds_left,
+               ARRAY(SELECT team_id FROM team_members WHERE agent_id = s.agent_id) AS teams
           FROM sessions AS s
           JOIN agents AS a ON a.id = s.agent_id
          WHERE s.hash = ANY($1::bytea[])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from pullse.access.finder import seen
 from pullse.access.permissions import rights_of
 from pullse.kit.db import Db, Struct
 
@@ -22,9 +23,10 @@ class Holder(NamedTuple):
 
 
 class Standing(Struct, frozen=True):
-    """The permissions that somebody has."""
+    """The permissions that somebody has, and the teams; None: sees what is private to any."""
 
     rights: frozenset[str]
+    teams: frozenset[UUID] | None
 
 
 class Row(Struct, frozen=True):
@@ -33,6 +35,7 @@ class Row(Struct, frozen=True):
     position: int
     role: str
     scopes: list[str]
+    teams: list[UUID]
 
 
 async def find_many(db: Db, holders: Sequence[Holder]) -> list[Standing | None]:
@@ -45,7 +48,8 @@ async def find_many(db: Db, holders: Sequence[Holder]) -> list[Standing | None]:
         Row,
         """
         SELECT asked.position::integer AS position, coalesce(a.role, t.role) AS role,
-               coalesce(t.scopes, '{}') AS scopes
+               coalesce(t.scopes, '{}') AS scopes,
+               ARRAY(SELECT team_id FROM team_members WHERE agent_id = asked.agent_id) AS teams
           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
                WITH ORDINALITY AS asked (agent_id, session_id, token_id, position)
           LEFT JOIN agents AS a
@@ -68,5 +72,10 @@ async def find_many(db: Db, holders: Sequence[Holder]) -> list[Standing | None]:
         [each.session_id for each in holders],
         [each.token_id for each in holders],
     )
-    by_position = {each.position: Standing(rights_of(each.role, each.scopes)) for each in found}
+    by_position = {each.position: standing_of(each) for each in found}
     return [by_position.get(position) for position in range(1, len(holders) + 1)]
+
+
+def standing_of(row: Row) -> Standing:
+    rights = rights_of(row.role, row.scopes)
+    return Standing(rights, seen(rights, row.teams))

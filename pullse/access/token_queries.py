@@ -21,6 +21,7 @@ class Good(Struct, frozen=True):
     role: str
     scopes: list[str]
     seconds_left: float | None
+    teams: list[UUID]
 
 
 class Row(Struct, frozen=True):
@@ -65,7 +66,8 @@ async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
         Good,
         """
         SELECT t.hash, t.id, t.agent_id, coalesce(a.role, t.role) AS role, t.scopes,
-               extract(epoch FROM t.expires_at - now())::float8 AS seconds_left
+               extract(epoch FROM t.expires_at - now())::float8 AS seconds_left,
+               ARRAY(SELECT team_id FROM team_members WHERE agent_id = t.agent_id) AS teams
           FROM api_tokens AS t
           LEFT JOIN agents AS a ON a.id = t.agent_id
          WHERE t.hash = ANY($1::bytea[])

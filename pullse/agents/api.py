@@ -1,19 +1,15 @@
 """/api/agents."""
 
-import base64
-import binascii
 from uuid import UUID
-
-import msgspec
 
 from pullse.agents import actions, queries
 from pullse.agents.actions import EmailTaken
 from pullse.agents.model import Agent, AgentChanges, AgentPage, AgentQuery, NewAgent
 from pullse.agents.rules import LastOwner
-from pullse.errors import Invalid, NotFound, Stale
-from pullse.kit import etags, idempotency
+from pullse.errors import NotFound, Stale
+from pullse.kit import by_name, etags, idempotency
 from pullse.kit.db import Db
-from pullse.kit.web import Answer, Call, Request, encoded, ok
+from pullse.kit.web import Answer, Call, Request, ok
 
 EXAMPLE = {
     "id": "019aa4ae-4c11-7a3e-9f6b-2d8e7c5a1b04",
@@ -38,13 +34,10 @@ async def create(request: Request) -> Answer:
 
 async def index(request: Request) -> Answer:
     query = request.read_query(AgentQuery)
-    after = None if query.cursor is None else read_cursor(query.cursor)
+    after = by_name.place_of(query.cursor)
     async with request.database.session() as db:
         rows = await queries.page(db, after=after, limit=query.limit + 1)
-    records = ",".join(row[0] for row in rows[: query.limit])
-    more = len(rows) > query.limit
-    cursor = make_cursor(*rows[query.limit - 1][1:]) if more else None
-    return ok(request, f'{{"records":[{records}],"next_cursor":{encoded(cursor)}}}')
+    return by_name.page(request, rows, query.limit)
 
 
 async def show(request: Request) -> Answer:
@@ -74,22 +67,6 @@ def id_in_path(request: Request) -> UUID:
 
 def shown(request: Request, agent: queries.Shown) -> Answer:
     return ok(request, agent.body, etags.etag(agent.version))
-
-
-def make_cursor(name: str, id_: UUID) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode((name, id_))).rstrip(b"=").decode()
-
-
-def read_cursor(text: str) -> tuple[str, UUID]:
-    try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        raw = base64.b64decode(padded, b"-_", validate=True)
-        name, id_ = msgspec.json.decode(raw, type=tuple[str, UUID])
-    except (ValueError, binascii.Error, msgspec.MsgspecError):
-        raise Invalid.field("cursor", "This is not a cursor of this list.") from None
-    if "\0" in name:
-        raise Invalid.field("cursor", "This is not a cursor of this list.")
-    return name, id_
 
 
 calls = [

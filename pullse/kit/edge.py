@@ -54,11 +54,13 @@ class Visitor:
     Whom the guard has let in: the actor's id, and the permissions that it has.
 
     Agents and services are held to the rate; who may everything and who is nobody is not.
+    `teams` as in `Actor`.
     """
 
     id: str
     rights: Container[str] = frozenset()
     session: UUID | None = None
+    teams: frozenset[UUID] | None = frozenset()
     token: UUID | None = None
 
 
@@ -207,7 +209,8 @@ class Edge:
             visitor.rights,
             address,
             visitor.session,
-            token=visitor.token,
+            visitor.teams,
+            visitor.token,
         )
         scope["services"] = self.services
         return None

@@ -32,8 +32,9 @@ class Actor(Struct, frozen=True):
 
     `id` is "owner" (of pullse dev), "token" (PULLSE_API_TOKEN), "token:<uuid>" (a service's),
     "agent:<uuid>", "operator" (who runs commands), "system" or "anonymous"; `rights` are the
-    permissions that it has; `session` is an agent's who has signed in, `token` the API token
-    that was shown.
+    permissions that it has; `session` is an agent's who has signed in; `teams` are those that
+    it is in, or None for who sees what is private to any team; `token` is the API token that
+    was shown.
     """
 
     id: str
@@ -41,11 +42,12 @@ class Actor(Struct, frozen=True):
     rights: Container[str] = frozenset()
     address: str | None = None
     session: UUID | None = None
+    teams: frozenset[UUID] | None = frozenset()
     token: UUID | None = None
 
 
-SYSTEM = Actor("system")
-OPERATOR = Actor("operator")
+SYSTEM = Actor("system", teams=None)
+OPERATOR = Actor("operator", teams=None)
 
 
 class Place(Struct, frozen=True, order=True):
@@ -60,13 +62,18 @@ NUMBER = re.compile("[0-9]{1,19}")
 
 
 class Fact(Struct, frozen=True):
-    """`body` is the fact as JSON text, as the API shows it, but without its cursor."""
+    """
+    `body` is the fact as JSON text, as the API shows it, but without its cursor.
+
+    `circle` is the private team whose members alone may read it (see the view `facts`).
+    """
 
     tx: int
     id: int
     name: str
     ticket_id: UUID | None
     body: str
+    circle: UUID | None = None
 
     @property
     def place(self) -> Place:
@@ -80,6 +87,7 @@ class Seen(Struct, frozen=True):
     id: int
     name: str
     size: int
+    circle: UUID | None
 
     @property
     def place(self) -> Place:
@@ -132,6 +140,11 @@ async def record(
     )
 
 
+def may_read(circle: UUID | None, teams: frozenset[UUID] | None) -> bool:
+    """May one who is in these teams (None: who sees all) read what has this circle?"""
+    return circle is None or teams is None or circle in teams
+
+
 async def since(db: Db, place: Place, *, limit: int = 500) -> list[Fact]:
     """Settled facts after `place`, in the order that never changes."""
     return await db.all(
@@ -139,8 +152,9 @@ async def since(db: Db, place: Place, *, limit: int = 500) -> list[Fact]:
         """
         SELECT tx, id, name, ticket_id,
                (SELECT row_to_json(shown)::text
-                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
-          FROM events
+                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body,
+               circle
+          FROM facts
          WHERE (tx, id) > ($1, $2)
            AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()
       ORDER BY tx, id
@@ -160,14 +174,20 @@ async def page(
     ticket_id: UUID | None = None,
     names: Sequence[str] = (),
     hidden: tuple[str, ...] = (),
+    teams: frozenset[UUID] | None,
 ) -> Page:
-    """A page of facts after `place`, of one ticket or of some names, without those `hidden`."""
+    """
+    A page of facts after `place`, of one ticket or of some names, without those `hidden` and
+    those that one who is in `teams` may not read.
+    """
     scan = limit if not names else SCANNED_AT_MOST
     seen = await glance(db, place, ticket_id, limit=scan)
     matching = [
         each
         for each in seen
-        if (not names or each.name in names) and not each.name.startswith(hidden)
+        if (not names or each.name in names)
+        and not each.name.startswith(hidden)
+        and may_read(each.circle, teams)
     ]
     chosen = fitting(matching[:limit])
     facts = await read(db, chosen) if chosen else []
@@ -182,8 +202,8 @@ async def glance(db: Db, place: Place, ticket_id: UUID | None, *, limit: int) ->
         return await db.all(
             Seen,
             """
-            SELECT tx, id, name, pg_column_size(data) AS size
-              FROM events
+            SELECT tx, id, name, pg_column_size(data) AS size, circle
+              FROM facts
              WHERE (tx, id) > ($1, $2)
                AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()
           ORDER BY tx, id
@@ -196,8 +216,8 @@ async def glance(db: Db, place: Place, ticket_id: UUID | None, *, limit: int) ->
     return await db.all(
         Seen,
         """
-        SELECT tx, id, name, pg_column_size(data) AS size
-          FROM events
+        SELECT tx, id, name, pg_column_size(data) AS size, circle
+          FROM facts
          WHERE ticket_id = $1
            AND (tx, id) > ($2, $3)
            AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()
@@ -227,8 +247,9 @@ async def read(db: Db, seen: Sequence[Seen]) -> list[Fact]:
         """
         SELECT tx, id, name, ticket_id,
                (SELECT row_to_json(shown)::text
-                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
-          FROM events
+                  FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body,
+               circle
+          FROM facts
           JOIN unnest($1::bigint[], $2::bigint[]) AS wanted (tx, id) USING (tx, id)
       ORDER BY tx, id
         """,

@@ -115,7 +115,7 @@ class LocalOwner:
                 check_site(scope, headers, is_sure=True)
                 return visitor
         if token is None or self.find is None or scope["path"] in OPEN:
-            return Visitor("owner", EVERYTHING)
+            return Visitor("owner", EVERYTHING, teams=None)
         visitor = await self.find(token)
         if visitor is None:
             raise NotLetIn(401, "This token is not known, or no longer good.", "unauthorized")
@@ -165,7 +165,7 @@ class BearerToken:
         token = bearer(headers)
         if token is not None:
             if hmac.compare_digest(token.encode("latin-1"), self.token.encode()):
-                return Visitor("token", EVERYTHING)
+                return Visitor("token", EVERYTHING, teams=None)
             # whether we live is told also while the database is away
             if self.find is not None and scope["path"] not in self.open_paths:
                 visitor = await self.find(token)

@@ -120,7 +120,7 @@ async def deliver(
 
 async def publish(facts: Sequence[Fact], outlets: Mapping[str, Outlet], cursor: Cursor) -> None:
     """
-    One fact after the other, on both channels at once.
+    One fact after the other, on both channels at once, or both of its private team.
 
     Not one channel ahead of the other: what is in doubt after a stop is one fact, where
     Ably knows ids again for two minutes only.
@@ -128,7 +128,7 @@ async def publish(facts: Sequence[Fact], outlets: Mapping[str, Outlet], cursor: 
     for fact in facts:
         async with asyncio.TaskGroup() as group:
             for message in shared(fact):
-                group.create_task(outlets[message.channel].publish(message))
+                group.create_task(outlets[message.kind].publish(message))
         cursor.place = fact.place
 
 

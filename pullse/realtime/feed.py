@@ -48,6 +48,11 @@ NAMES = (
     "agent.created",
     "agent.changed",
     "agent.deleted",
+    "team.created",
+    "team.changed",
+    "team.deleted",
+    "team.joined",
+    "team.left",
     "token.created",
     "token.revoked",
     "token.rotated",
@@ -111,8 +116,9 @@ async def history(request: Request) -> Answer:
     query = request.read_query(HistoryQuery)
     ticket_id = await id_in_path(request)
     async with request.database.session() as db:
-        if (await get_many(db, [ticket_id]))[0] is None:
-            raise no_ticket()
+        ticket = (await get_many(db, [ticket_id]))[0]
+    if ticket is None or not events.may_read(ticket.circle, request.actor.teams):
+        raise no_ticket()
     return await pages(request, query.after, query.limit, ticket_id, [])
 
 
@@ -123,7 +129,13 @@ async def pages(
         newest = await events.end(db)
         place = events.START if after is None else start_of(after, newest)
         found = await events.page(
-            db, place, limit=limit, ticket_id=ticket_id, names=names, hidden=hidden_from(request)
+            db,
+            place,
+            limit=limit,
+            ticket_id=ticket_id,
+            names=names,
+            hidden=hidden_from(request),
+            teams=request.actor.teams,
         )
     records = ",".join(with_cursor(fact, newest.epoch) for fact in found.facts)
     cursor = encoded(events.cursor(newest.epoch, found.place))
@@ -171,6 +183,7 @@ class Stream:
         self._names = query.name
         self._has_moved = has_moved
         self._hidden = hidden_from(request)
+        self._teams = request.actor.teams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tail = self._request.services.tail
@@ -218,6 +231,7 @@ class Stream:
                     ticket_id=self._ticket_id,
                     names=self._names,
                     hidden=self._hidden,
+                    teams=self._teams,
                 )
             await self._push(page.facts, send)
             self._place, is_end = page.place, page.is_end
@@ -252,6 +266,7 @@ class Stream:
             isinstance(fact, Fact)
             and (not self._names or fact.name in self._names)
             and not fact.name.startswith(self._hidden)
+            and events.may_read(fact.circle, self._teams)
             and (self._ticket_id is None or fact.ticket_id == self._ticket_id)
         )
 
@@ -267,8 +282,11 @@ async def over(follower: Follower) -> None:
 
 
 async def no_longer(request: Request) -> None:
-    """Until who asked may no longer: its token was revoked, its role changed, its time is over."""
-    scope, had = request.scope, listed(request.actor.rights)
+    """
+    Until who asked may no longer, or something else than before: its token was revoked, its
+    role or its teams changed, its time is over.
+    """
+    scope, had = request.scope, (listed(request.actor.rights), request.actor.teams)
     while True:
         await asyncio.sleep(RECHECK)
         try:
@@ -277,7 +295,8 @@ async def no_longer(request: Request) -> None:
             return
         except Unavailable:
             continue
-        if visitor.id != request.actor.id or listed(visitor.rights) != had:
+        has = (listed(visitor.rights), visitor.teams)
+        if visitor.id != request.actor.id or has != had:
             return
 
 

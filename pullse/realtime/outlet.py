@@ -17,7 +17,7 @@ from typing import Any
 
 from pullse.errors import Unavailable
 from pullse.kit.db import Database, Struct
-from pullse.realtime.projection import SHARED, Message
+from pullse.realtime.projection import PRIVATE, SHARED, Message
 from pullse.settings import Ably
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,10 @@ class Trouble(Struct, frozen=True):
 
 
 class Outlet:
-    """One channel at Ably, with a client of its own so that no trouble is shared."""
+    """
+    One channel at Ably, and those of its kind that are private to teams, with a client of its
+    own so that no trouble is shared.
+    """
 
     def __init__(self, channel: str, settings: Ably, pace: Pace, condition: Condition) -> None:
         self.channel = channel
@@ -81,7 +84,7 @@ class Outlet:
             async with asyncio.timeout(self._pace.answer * 3):
                 if self._client is None:
                     self._client = await connect(self._settings, self._pace)
-                await self._client.channels.get(self.channel).publish(as_sdk_takes(message))
+                await self._client.channels.get(message.channel).publish(as_sdk_takes(message))
         except Exception as error:
             log.debug("%s on %s: %s", message.id, self.channel, type(error).__name__)
             if not is_answer(error):
@@ -236,7 +239,7 @@ def trouble_of(error: Exception, settings: Ably) -> Trouble:
     if code == 40160:
         text = (
             f"Ably's key may not publish: {said} (40160); give the key in ABLY_API_KEY the "
-            f"capability publish on {' and '.join(SHARED)}"
+            f"capability publish on {' and '.join(SHARED)}, and on {PRIVATE}* for private teams"
         )
         return Trouble(kind, text, True)
     if status in (401, 403):

@@ -17,6 +17,10 @@ ACTIVITY = "tickets-activity"
 SHARED = (UPDATES, ACTIVITY)
 """The channels that Ably gets too; `ticket:<id>` is the built-in gateway's alone."""
 
+PRIVATE = "private:"
+"""What happens in a private team is on channels of its own, `private:<team>:…`, and no others:
+so it is a capability that says who gets it, at Ably too."""
+
 CONFIDENTIAL = ("token.", "audit")
 """How the names of facts begin that are for those with audit:read, and on no channel."""
 
@@ -33,6 +37,11 @@ class Message(Struct, frozen=True):
     name: str
     id: str
     data: str
+
+    @property
+    def kind(self) -> str:
+        """Of a shared channel, which of SHARED it is for all or for a team."""
+        return self.channel.rpartition(":")[2]
 
 
 class Ticket(msgspec.Struct):
@@ -52,22 +61,31 @@ class Told(msgspec.Struct):
 
 def messages(fact: Fact) -> list[Message]:
     """All messages of a fact: the public one if it has any, then the fact itself."""
-    if fact.name.startswith(CONFIDENTIAL):
-        return []
-    id_, body = str(fact.id), fitting(fact.body)
-    found = [Message(ACTIVITY, fact.name, id_, body)]
-    if fact.ticket_id is not None:
-        found.append(Message(f"ticket:{fact.ticket_id}", fact.name, id_, body))
-    public = update(fact)
-    if public is not None:
-        name, data = public
-        found.insert(0, Message(UPDATES, name, id_, msgspec.json.encode(data).decode()))
+    found = shared(fact)
+    if found and fact.ticket_id is not None:
+        told = found[-1]
+        channel = f"{circle_of(fact)}ticket:{fact.ticket_id}"
+        found.append(Message(channel, told.name, told.id, told.data))
     return found
 
 
 def shared(fact: Fact) -> list[Message]:
     """Those of `messages` that go to Ably, at most one for each channel."""
-    return [message for message in messages(fact) if message.channel in SHARED]
+    if fact.name.startswith(CONFIDENTIAL):
+        return []
+    id_, circle = str(fact.id), circle_of(fact)
+    found = [Message(f"{circle}{ACTIVITY}", fact.name, id_, fitting(fact.body))]
+    public = update(fact)
+    if public is not None:
+        name, data = public
+        body = msgspec.json.encode(data).decode()
+        found.insert(0, Message(f"{circle}{UPDATES}", name, id_, body))
+    return found
+
+
+def circle_of(fact: Fact) -> str:
+    """How the names of the channels begin that the fact is shown on."""
+    return "" if fact.circle is None else f"{PRIVATE}{fact.circle}:"
 
 
 def update(fact: Fact) -> tuple[str, dict[str, Any]] | None:

@@ -24,7 +24,10 @@ ANY_VERSION: list[int] | None = None
 
 async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
     made = await queries.create(db, Creation(uuid7(), new, by))
-    return made or unknown_agent()
+    if made is None:
+        check(await queries.named(db, new.assigned_to, new.team_id))
+        unknown_agent()  # it was not there a moment ago
+    return made
 
 
 async def create_soon(database: Database, new: NewTicket, *, by: Actor) -> Shown:
@@ -73,9 +76,20 @@ async def checked(
         raise no_ticket()
     if not done.is_fresh:
         raise await stale(db, ticket_id, if_match, done.version)
+    check(done)
+    return done
+
+
+def check(done: Changed | queries.Named) -> None:
+    """Raises `Invalid` where an agent or a team that was named does not fit."""
     if not done.is_agent_known:
         unknown_agent()
-    return done
+    if not done.is_team_known:
+        raise Invalid.field("team_id", "There is no such team.")
+    if not done.is_seen:
+        raise Invalid.field(
+            "assigned_to", "This agent is not in the private team that the ticket belongs to."
+        )
 
 
 async def delete(

@@ -5,6 +5,7 @@ from uuid import UUID
 from pullse.errors import NotFound, Stale
 from pullse.kit import etags, idempotency
 from pullse.kit.db import Db
+from pullse.kit.events import may_read
 from pullse.kit.loader import gather
 from pullse.kit.web import Answer, Call, Request, encoded, ok
 from pullse.tickets import actions, listing, queries
@@ -26,6 +27,7 @@ EXAMPLE = {
     "status": "open",
     "priority": "high",
     "assigned_to": None,
+    "team_id": None,
     "created_at": "2026-11-22T09:30:00.123456+00:00",
     "updated_at": "2026-11-22T09:30:00.123456+00:00",
     "version": 1,
@@ -49,7 +51,7 @@ async def index(request: Request) -> Answer:
     query = request.read_query(TicketQuery)
     database = request.database
     async with database.transaction() if query.q else database.session() as db:
-        return page(request, await listing.search(db, query))
+        return page(request, await listing.search(db, query, request.actor.teams))
 
 
 async def show(request: Request) -> Answer:
@@ -84,7 +86,9 @@ async def delete(request: Request) -> Answer:
 async def trash(request: Request) -> Answer:
     query = request.read_query(TrashQuery)
     async with request.database.session() as db:
-        return page(request, await listing.trash(db, query.cursor, query.limit))
+        return page(
+            request, await listing.trash(db, query.cursor, query.limit, request.actor.teams)
+        )
 
 
 async def restore(request: Request) -> Answer:
@@ -104,7 +108,7 @@ async def find(request: Request) -> queries.Shown:
         ticket = await gather(request.database, queries.get_many_by_number, number)
     else:
         ticket = await gather(request.database, queries.get_many, as_id(text))
-    if ticket is None:
+    if ticket is None or not may_read(ticket.circle, request.actor.teams):
         raise actions.no_ticket()
     return ticket
 
@@ -116,7 +120,7 @@ async def id_in_path(request: Request) -> UUID:
     if number is None:
         return as_id(text)
     async with request.database.session() as db:
-        found = await queries.find_id(db, number)
+        found = await queries.find_id(db, number, request.actor.teams)
     if found is None:
         raise actions.no_ticket()
     return found

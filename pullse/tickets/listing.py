@@ -20,6 +20,7 @@ from uuid import UUID
 
 from pullse.errors import Invalid
 from pullse.kit.db import Db, Struct
+from pullse.tickets.access import visible
 from pullse.tickets.model import URGENCY, Order, Status, TicketQuery
 from pullse.tickets.queries import COLUMNS
 
@@ -39,6 +40,9 @@ class Shape(Struct, frozen=True):
     urgencies: int = 0
     agents: int = 0
     nobody: bool = False
+    teams: int = 0
+    no_team: bool = False
+    is_limited: bool = False
     ranges: tuple[str, ...] = ()
     has_words: bool = False
     has_cursor: bool = False
@@ -62,9 +66,9 @@ class Row(Struct, frozen=True):
     id: UUID | None
 
 
-async def search(db: Db, query: TicketQuery) -> Page:
-    """A page of tickets that are not in the trash."""
-    shape, values = take_apart(query)
+async def search(db: Db, query: TicketQuery, seen: frozenset[UUID] | None) -> Page:
+    """A page of tickets that are not in the trash; `seen` are the caller's teams, as in `Actor`."""
+    shape, values = take_apart(query, seen)
     if shape.has_words:
         # What a plan costs depends on how common the words are: never a generic one.
         await db.run("SET LOCAL plan_cache_mode = force_custom_plan")
@@ -77,11 +81,12 @@ def page(row: Row, order: Order) -> Page:
     return Page(row.bodies or "", make_cursor(order, row.urgency, row.moment, row.id))
 
 
-def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
+def take_apart(query: TicketQuery, seen: frozenset[UUID] | None) -> tuple[Shape, list[Any]]:
     """The shape, and the values of its parameters in their order."""
     statuses = list(dict.fromkeys(query.status))
     urgencies = list(dict.fromkeys(URGENCY[each] for each in query.priority))
-    agents = agent_ids(query.assigned_to)
+    agents = ids("assigned_to", query.assigned_to, "agents")
+    teams = ids("team_id", query.team_id, "teams")
     ranges = {
         name: in_utc(name, value)
         for name in ("created_after", "created_before", "updated_after", "updated_before")
@@ -94,6 +99,9 @@ def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
         urgencies=len(urgencies) if len(urgencies) < len(URGENCY) else 0,
         agents=len(agents),
         nobody=NOBODY in query.assigned_to,
+        teams=len(teams),
+        no_team=NOBODY in query.team_id,
+        is_limited=seen is not None,
         ranges=tuple(ranges),
         has_words=bool(query.q),
         has_cursor=place is not None,
@@ -105,6 +113,9 @@ def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
     if shape.urgencies:
         values += urgencies
     values += agents
+    values += teams
+    if seen is not None:
+        values.append(seen)
     values += ranges.values()
     if query.q:
         values.append(NEGATIONS.sub("-", query.q))
@@ -116,14 +127,17 @@ def take_apart(query: TicketQuery) -> tuple[Shape, list[Any]]:
 @cache
 def statement(shape: Shape) -> str:
     """
-    The statement for a shape. Parameters: statuses, urgencies, agents, ranges, words,
-    cursor (urgency when ordered by it, moment, id), and the limit.
+    The statement for a shape. Parameters: statuses, urgencies, agents, teams, the caller's
+    teams, ranges, words, cursor (urgency when ordered by it, moment, id), and the limit.
     """
     numbers = itertools.count(1)
     statuses = [f"${next(numbers)}" for _ in range(shape.statuses)]
     urgencies = [f"${next(numbers)}" for _ in range(shape.urgencies)]
     agents = [f"${next(numbers)}" for _ in range(shape.agents)]
+    teams = [f"${next(numbers)}" for _ in range(shape.teams)]
     common = ["deleted_at IS NULL"]
+    if shape.is_limited:
+        common.append(visible(f"${next(numbers)}::uuid[]"))
     for name in shape.ranges:
         column, _, side = name.partition("_")
         common.append(f"{column}_at {'>=' if side == 'after' else '<'} ${next(numbers)}")
@@ -146,7 +160,7 @@ def statement(shape: Shape) -> str:
         f"             WHERE {' AND '.join([*common, *branch])}\n"
         f"          ORDER BY {ordering}\n"
         f"             LIMIT {shape.at_most})"
-        for branch in conditions(shape, statuses, urgencies, agents)
+        for branch in conditions(shape, statuses, urgencies, agents, teams)
     )
     moment = "updated_at" if "updated_at" in keys else "created_at"
     limit = f"${next(numbers)}::integer"
@@ -169,29 +183,40 @@ def statement(shape: Shape) -> str:
 
 
 def conditions(
-    shape: Shape, statuses: list[str], urgencies: list[str], agents: list[str]
+    shape: Shape, statuses: list[str], urgencies: list[str], agents: list[str], teams: list[str]
 ) -> list[list[str]]:
     """The branches: what each adds to the conditions that all share."""
     is_default = shape.order in (Order.NEWEST, Order.OLDEST)
     by_agent = [f"assigned_to = {each}" for each in agents]
     by_agent += ["assigned_to IS NULL"] if shape.nobody else []
-    if shape.has_words or (is_default and not (statuses or urgencies or by_agent)):
+    by_team = [f"team_id = {each}" for each in teams]
+    by_team += ["team_id IS NULL"] if shape.no_team else []
+    if shape.has_words or (is_default and not (statuses or urgencies or by_agent or by_team)):
         return [
             [
                 *one_of("status", statuses),
                 *one_of("urgency", urgencies),
-                *([f"({' OR '.join(by_agent)})"] if by_agent else []),
+                *any_of(by_agent),
+                *any_of(by_team),
             ]
         ]
     by_status = [f"status = {each}" for each in statuses or quoted(Status)]
     if by_agent:
-        rest = one_of("urgency", urgencies)
+        rest = [*one_of("urgency", urgencies), *any_of(by_team)]
         return [[*pair, *rest] for pair in itertools.product(by_agent, by_status)]
+    if by_team and is_default and not shape.no_team:
+        rest = one_of("urgency", urgencies)
+        return [[*pair, *rest] for pair in itertools.product(by_team, by_status)]
+    rest = any_of(by_team)
     by_urgency = [f"urgency = {each}" for each in urgencies or URGENCY.values()]
     if by_priority(shape.order):
         # The index (status, urgency, created_at, id) is in this order already.
-        return [[each, *one_of("urgency", urgencies)] for each in by_status]
-    return [list(pair) for pair in itertools.product(by_status, by_urgency)]
+        return [[each, *one_of("urgency", urgencies), *rest] for each in by_status]
+    return [[*pair, *rest] for pair in itertools.product(by_status, by_urgency)]
+
+
+def any_of(conditions: list[str]) -> list[str]:
+    return [f"({' OR '.join(conditions)})"] if conditions else []
 
 
 def one_of(column: str, places: list[str]) -> list[str]:
@@ -216,15 +241,15 @@ def sort_keys(order: Order) -> tuple[str, ...]:
     return (("updated_at" if order.endswith("updated") else "created_at"), "id")
 
 
-def agent_ids(given: Sequence[str]) -> list[UUID]:
-    ids = []
+def ids(field: str, given: Sequence[str], what: str) -> list[UUID]:
+    found = []
     for text in dict.fromkeys(given):
         if text != NOBODY:
             try:
-                ids.append(UUID(text))
+                found.append(UUID(text))
             except ValueError:
-                raise Invalid.field("assigned_to", "Ids of agents, or none.") from None
-    return list(dict.fromkeys(ids))
+                raise Invalid.field(field, f"Ids of {what}, or none.") from None
+    return list(dict.fromkeys(found))
 
 
 def in_utc(name: str, moment: datetime) -> datetime:
@@ -254,12 +279,12 @@ def read_cursor(text: str, order: Order) -> tuple[int, datetime, UUID]:
     return urgency, at, UUID(bytes=id_)
 
 
-async def trash(db: Db, cursor: str | None, limit: int) -> Page:
+async def trash(db: Db, cursor: str | None, limit: int, seen: frozenset[UUID] | None) -> Page:
     """What was deleted last comes first."""
     place = None if cursor is None else read_cursor(cursor, Order.NEWEST)
     row = await db.one(
         Row,
-        """
+        f"""
         SELECT array_to_string((array_agg(body))[1:$3::integer], ',') AS bodies,
                count(*) > $3 AS has_more,
                0 AS urgency,
@@ -267,9 +292,10 @@ async def trash(db: Db, cursor: str | None, limit: int) -> Page:
                (array_agg(id))[$3] AS id
           FROM (SELECT row_to_json(t)::text AS body, deleted_at, id
                   FROM (SELECT id, number, title, description, status, priority, assigned_to,
-                               created_at, updated_at, version, deleted_at
+                               team_id, created_at, updated_at, version, deleted_at
                           FROM tickets
                          WHERE deleted_at IS NOT NULL
+                           AND {visible("$4::uuid[]")}
                            AND ($1::timestamptz IS NULL OR (deleted_at, id) < ($1, $2::uuid))
                       ORDER BY deleted_at DESC, id DESC
                          LIMIT $3 + 1) AS t) AS page
@@ -277,6 +303,7 @@ async def trash(db: Db, cursor: str | None, limit: int) -> Page:
         place and place[1],
         place and place[2],
         limit,
+        seen,
     )
     return page(row, Order.NEWEST)
 

@@ -28,7 +28,17 @@ URGENCY = {Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3, Priority.URGEN
 
 Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"\S")]
 Description = Annotated[str, Meta(min_length=1, max_length=100_000, pattern=r"\S")]
-AssignedTo = Annotated[UUID | None, Meta(description="An agent's id, or null for nobody.")]
+AssignedTo = Annotated[
+    UUID | None,
+    Meta(
+        description="An agent's id, or null for nobody. A ticket of a private team goes to who "
+        "may see it."
+    ),
+]
+TeamId = Annotated[
+    UUID | None,
+    Meta(description="A team's id, or null for none. A private team's ticket is for its members."),
+]
 
 
 class NewTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,6 +47,7 @@ class NewTicket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: Priority = Priority.LOW
     status: Status = Status.OPEN
     assigned_to: AssignedTo = None
+    team_id: TeamId = None
 
 
 class TicketChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +58,7 @@ class TicketChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Status | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     assigned_to: AssignedTo | UnsetType = UNSET
+    team_id: TeamId | UnsetType = UNSET
 
 
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +69,7 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Status
     priority: Priority
     assigned_to: UUID | None
+    team_id: UUID | None
     created_at: datetime
     updated_at: datetime
     version: Annotated[int, Meta(ge=1, description="Rises with each change; also the ETag.")]
@@ -105,6 +118,9 @@ class TicketQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: list[Priority] = []
     assigned_to: Annotated[
         list[str], Meta(max_length=10, description="Ids of agents, or `none` for nobody.")
+    ] = []
+    team_id: Annotated[
+        list[str], Meta(max_length=10, description="Ids of teams, or `none` for no team.")
     ] = []
     created_after: Annotated[Moment, Meta(description="This moment or later.")] | None = None
     created_before: Annotated[Moment, Meta(description="Before this moment.")] | None = None
