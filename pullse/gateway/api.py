@@ -6,7 +6,9 @@ answer: it comes without our envelope. Refusals have it, as everywhere.
 """
 
 import re
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -17,11 +19,12 @@ from pullse.gateway import holders, tokens
 from pullse.gateway.capability import Capability
 from pullse.gateway.errors import NOT_CAPABLE, Failure
 from pullse.gateway.opening import Realtime
-from pullse.gateway.rights import USUAL, allowed
+from pullse.gateway.rights import allowed, usual
 from pullse.kit.events import Actor
 from pullse.kit.web import JSON, Answer, Call, Request, Scope, encoded, ok
-from pullse.realtime.projection import ACTIVITY, UPDATES
+from pullse.realtime.projection import ACTIVITY, PRIVATE, SHARED, UPDATES
 from pullse.settings import Ably
+from pullse.teams import queries
 
 AUTH_URL = "/api/realtime/token"
 TTL_OF_OTHERS = 600_000
@@ -89,7 +92,11 @@ class RealtimeConfig(msgspec.Struct, frozen=True):
     ]
     client_options: ClientOptions
     channels: Annotated[
-        list[str], Meta(description="Those of tickets; `ticket:<id>` is one ticket's.")
+        list[str],
+        Meta(
+            description="Those of tickets; `ticket:<id>` is one ticket's. What is private to a "
+            "team is on those that begin with `private:<team>:`, and on no others."
+        ),
     ]
 
 
@@ -98,10 +105,13 @@ async def token(request: Request) -> Answer:
     realtime = door(request)
     asked_id = query.same_client_id if query.client_id is None else query.client_id
     client_id = named(request.actor, asked_id)
+    teams: Collection[UUID] | None = request.actor.teams
+    if teams:
+        teams = await private_teams(request)
     try:
         tokens.client_id_of(client_id)
-        asked = Capability.parse(query.capability) if query.capability else USUAL
-        rights = granted(asked, request.actor)
+        asked = Capability.parse(query.capability) if query.capability else usual(teams)
+        rights = granted(asked, request.actor, teams)
         if realtime.ably is not None:
             found = tokens.request_for(
                 realtime.ably.key,
@@ -128,12 +138,26 @@ async def token(request: Request) -> Answer:
 async def config(request: Request) -> Answer:
     realtime = door(request)
     if realtime.ably is not None:
-        found = RealtimeConfig("ably", at_ably(realtime.ably), [UPDATES, ACTIVITY])
+        channels = await channels_of(request, SHARED)
+        found = RealtimeConfig("ably", at_ably(realtime.ably), channels)
     elif realtime.keyring is not None:
-        found = RealtimeConfig("pullse", here(request.scope), [UPDATES, ACTIVITY, "ticket:<id>"])
+        channels = await channels_of(request, (*SHARED, "ticket:<id>"))
+        found = RealtimeConfig("pullse", here(request.scope), channels)
     else:
         raise closed()
     return ok(request, encoded(found))
+
+
+async def channels_of(request: Request, names: Sequence[str]) -> list[str]:
+    """Those that all may read who read the feed, then those of private teams that this one may."""
+    private = [] if request.actor.teams == frozenset() else await private_teams(request)
+    return [*names, *(f"{PRIVATE}{team}:{name}" for team in private for name in names)]
+
+
+async def private_teams(request: Request) -> Sequence[UUID]:
+    """Those whose tickets the caller may see, by name."""
+    async with request.database.session() as db:
+        return await queries.private(db, request.actor.teams)
 
 
 def door(request: Request) -> Realtime:
@@ -162,8 +186,8 @@ def named(actor: Actor, asked: str | None) -> str:
     return actor.id if asked is None else asked
 
 
-def granted(asked: Capability, actor: Actor) -> Capability:
-    rights = allowed(actor.rights).of(asked)
+def granted(asked: Capability, actor: Actor, teams: Collection[UUID] | None) -> Capability:
+    rights = allowed(actor.rights, teams).of(asked)
     if rights.is_empty:
         raise Failure(NOT_CAPABLE, "capability: nothing of this is allowed to you.")
     return rights

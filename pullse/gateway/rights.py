@@ -2,12 +2,15 @@
 What of the channels somebody may be given, by their standing: a token is made by it, and holds
 as long as it covers what the token says.
 
-Who reads the feed follows tickets; who works with tickets may use free channels too.
+Who reads the feed follows tickets, and those of private teams as far as they may see them; who
+works with tickets may use free channels too. What would cover channels of private teams that
+somebody does not see (`*`, `*:a`, `private:*`) becomes what it covers of their own.
 """
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from functools import lru_cache
 from typing import NamedTuple
+from uuid import UUID
 
 from pullse.access.standings import Standing
 from pullse.gateway.capability import (
@@ -19,23 +22,41 @@ from pullse.gateway.capability import (
     Operations,
     Resource,
     add,
+    checked,
     made,
     too_large,
 )
 from pullse.gateway.log import TICKET
-from pullse.realtime.projection import ACTIVITY, UPDATES
+from pullse.realtime.projection import ACTIVITY, PRIVATE, UPDATES
+
+Grants = tuple[tuple[Resource, Operations], ...]
 
 FOLLOW = ["channel-metadata", "history", "subscribe"]
-USUAL = Capability.parse(
-    {UPDATES: FOLLOW, ACTIVITY: FOLLOW, f"{TICKET}*": [*FOLLOW, "presence"]},
-)
-"""What a token covers that was asked for without a capability."""
+JOIN = [*FOLLOW, "presence"]
+USUAL = {UPDATES: FOLLOW, ACTIVITY: FOLLOW, f"{TICKET}*": JOIN}
+
+
+def usual(teams: Collection[UUID] | None) -> Capability:
+    """
+    What a token covers that was asked for without a capability: also what is private to these
+    teams; None: to any. Raises Failure 40000 for more teams than fit into a token.
+    """
+    return made(dict(followed(teams)))
+
+
+def followed(teams: Collection[UUID] | None) -> Grants:
+    resources = dict(USUAL)
+    if teams is None:
+        resources[f"{PRIVATE}*"] = JOIN
+    else:
+        resources |= {f"{PRIVATE}{team}:*": JOIN for team in teams}
+    return tuple((Resource.parse(name), checked(name, ops)) for name, ops in resources.items())
 
 
 class Allowed(NamedTuple):
     """Of the channels of tickets what `grants` say, and if `has_free`, of all others all."""
 
-    grants: tuple[tuple[Resource, Operations], ...]
+    grants: Grants
     has_free: bool = False
 
     def of(self, asked: Capability) -> Capability:
@@ -74,19 +95,21 @@ def is_free(resource: Resource) -> bool:
     return resource.kind == CHANNEL and first not in TAKEN
 
 
-TAKEN = frozenset({ANY, UPDATES, ACTIVITY, TICKET.rstrip(":")})
+TAKEN = frozenset({ANY, UPDATES, ACTIVITY, TICKET.rstrip(":"), PRIVATE.rstrip(":")})
 """What may cover other channels than those, by its first segment."""
 
 
-def allowed(rights: Container[str]) -> Allowed:
+def allowed(rights: Container[str], teams: Collection[UUID] | None) -> Allowed:
+    """By the permissions, and the teams that somebody is in; None: sees what is private to any."""
     if "events:read" not in rights:
         return NOTHING
-    if "tickets:write" in rights:
+    can_work = "tickets:write" in rights
+    if can_work and teams is None:
         return Allowed(tuple(EVERYTHING.grants))
-    return Allowed(tuple(USUAL.grants))
+    return Allowed(followed(teams), can_work)
 
 
 @lru_cache(maxsize=4096)
 def covers(standing: Standing | None, capability: Capability) -> bool:
     """None is who is not let in any more."""
-    return standing is not None and allowed(standing.rights).covers(capability)
+    return standing is not None and allowed(standing.rights, standing.teams).covers(capability)
