@@ -13,7 +13,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from pullse.agents.rules import OWNERS
 from pullse.errors import Forbidden, Invalid, Unavailable
 from pullse.gateway import holders, tokens
 from pullse.gateway.capability import Capability
@@ -170,7 +169,7 @@ def lasting(actor: Actor, asked: int | None, *, is_watched: bool) -> int:
     if the gateway watches it; the client gets the next one by itself. At Ably, a right that
     was taken away ends with the token alone.
     """
-    if actor.id in OWNERS or (is_watched and is_operator(actor)):
+    if actor.id in holders.ALWAYS or (is_watched and is_operator(actor)):
         return asked or tokens.TTL
     return min(asked or TTL_OF_OTHERS, TTL_OF_OTHERS)
 

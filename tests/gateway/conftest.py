@@ -19,6 +19,7 @@ from pullse.gateway.service import Gateway
 from pullse.kit import events
 from pullse.kit.db import Database
 from pullse.kit.tail import Tail
+from tests.gateway.desk import desk as desk
 from tests.gateway.served import quick as quick
 from tests.gateway.served import served as served
 
