@@ -8,7 +8,7 @@ import ast
 import importlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ KINDS: dict[Any, set[str]] = {
     UUID: {"uuid"},
     datetime: {"timestamptz"},
     list[str]: {"text[]"},
+    list[UUID]: {"uuid[]"},
     date: {"date"},
 }
 PASSED_ON = {
@@ -169,8 +170,8 @@ async def test_what_batches_read_by_position_is_where_they_look(database: Databa
     changed = list(queries.Changed.__struct_fields__)
     async with database.pool.acquire() as connection:
         for sql, wanted in (
-            (queries.GET_MANY_SQL, ["id", "version", "body"]),
-            (queries.GET_MANY_BY_NUMBER_SQL, ["number", "version", "body"]),
+            (queries.GET_MANY_SQL, ["id", "version", "body", "circle"]),
+            (queries.GET_MANY_BY_NUMBER_SQL, ["number", "version", "body", "circle"]),
             (queries.CREATE_SQL, ["id", "version", "body"]),
             (queries.CREATE_UNHINDERED_SQL, ["id", "version", "body"]),
             (queries.CHANGE_SQL, changed),
@@ -195,9 +196,10 @@ def asked(
     ranges: list[dict[str, str]],
     words: list[str | None],
     limits: list[int],
+    teams: Sequence[list[str]] = ([],),
 ) -> Iterator[TicketQuery]:
     """Queries of every combination of how many values each filter has."""
-    for status, urgency, who, range_, q, order, has_cursor, limit in itertools.product(
+    for status, urgency, who, range_, q, order, has_cursor, limit, team in itertools.product(
         (0, 1, 3, 4),
         (0, 1, 2, 4),
         ([], agents[:1], ["none"], [*agents[:2], "none"]),
@@ -206,6 +208,7 @@ def asked(
         Order,
         (False, True),
         limits,
+        teams,
     ):
         cursor = listing.make_cursor(order, 2, datetime.fromisoformat(MOMENT), UUID(agents[0]))
         yield msgspec.convert(
@@ -213,6 +216,7 @@ def asked(
                 "status": list(Status)[:status],
                 "priority": list(Priority)[:urgency],
                 "assigned_to": who,
+                "team_id": team,
                 **range_,
                 **({"q": q} if q else {}),
                 "sort": order,
@@ -227,11 +231,16 @@ async def test_every_shape_of_the_list_is_a_statement(database: Database) -> Non
     agents = [str(UUID(int=1)), str(UUID(int=2))]
     shapes: dict[Shape, int] = {}
     for query in asked(agents=agents, ranges=RANGES[:1], words=[None, "a"], limits=[50, 200]):
-        shape, values = listing.take_apart(query)
+        shape, values = listing.take_apart(query, None)
         shapes[shape] = len(values) + 1
     for query in asked(agents=agents, ranges=RANGES[1:], words=[None], limits=[50]):
         if query.sort in (Order.NEWEST, Order.LEAST_URGENT) and len(query.status) in (0, 3):
-            shape, values = listing.take_apart(query)
+            shape, values = listing.take_apart(query, None)
+            shapes[shape] = len(values) + 1
+    teams = [[], agents[:1], [*agents, "none"]]
+    for query in asked(agents=agents, ranges=RANGES[:1], words=[None], limits=[50], teams=teams):
+        if len(query.status) in (0, 3) and len(query.priority) in (0, 2):
+            shape, values = listing.take_apart(query, frozenset({UUID(int=1)}))
             shapes[shape] = len(values) + 1
     assert len(shapes) > 700
     async with database.pool.acquire() as connection:
@@ -263,7 +272,7 @@ class Cost:
         return self
 
 
-COUNT, AGENTS, BRANCHES = 20_000, 40, 16
+COUNT, AGENTS, TEAMS, BRANCHES = 20_000, 40, 20, 16
 
 
 async def fill(database: Database) -> list[str]:
@@ -275,7 +284,10 @@ async def fill(database: Database) -> list[str]:
             INSERT INTO agents (id, name, email)
                  SELECT md5('agent' || n)::uuid, 'Agent ' || n, n || '@example.org'
                    FROM generate_series(0, {AGENTS} - 1) AS n;
-            INSERT INTO tickets (id, title, description, status, priority, assigned_to,
+            INSERT INTO teams (id, name, is_private)
+                 SELECT md5('team' || n)::uuid, 'Team ' || n, n % 4 = 0
+                   FROM generate_series(0, {TEAMS} - 1) AS n;
+            INSERT INTO tickets (id, title, description, status, priority, assigned_to, team_id,
                                  created_at, updated_at, deleted_at)
                  SELECT md5('ticket' || n)::uuid, 'Ticket ' || n, 'It broke.',
                         (ARRAY['open', 'in_progress', 'resolved', 'closed', 'closed', 'closed'])
@@ -284,13 +296,15 @@ async def fill(database: Database) -> list[str]:
                             [1 + floor(random() * 6)::int],
                         CASE WHEN random() < 0.8
                              THEN md5('agent' || floor(random() * {AGENTS})::int)::uuid END,
+                        CASE WHEN random() < 0.6
+                             THEN md5('team' || floor(random() * {TEAMS})::int)::uuid END,
                         at, at + random() * interval '5 days',
                         CASE WHEN random() < 0.05 THEN now() END
                    FROM (SELECT n, timestamptz '2026-01-01 UTC' + n * interval '20 min' AS at
                            FROM generate_series(1, {COUNT}) AS n) AS one;
             """
         )
-        await connection.execute("VACUUM ANALYZE tickets")
+        await connection.execute("VACUUM ANALYZE tickets, teams")
         return [str(row[0]) for row in await connection.fetch("SELECT id FROM agents LIMIT 2")]
 
 
@@ -299,8 +313,18 @@ async def test_no_shape_of_the_list_reads_or_sorts_the_whole_table(database: Dat
     agents = await fill(database)
     wrong = []
     async with database.pool.acquire() as connection:
-        for query in asked(agents=agents, ranges=RANGES[:1], words=[None], limits=[50]):
-            shape, values = listing.take_apart(query)
+        rows = await connection.fetch("SELECT id FROM teams ORDER BY is_private, id LIMIT 2")
+        teams = [str(row[0]) for row in rows]
+        queries = [
+            *((query, None) for query in of_everybody(agents, [[]])),
+            *(
+                (query, frozenset({UUID(teams[0])}))
+                for query in of_everybody(agents, [[], teams[:1], teams])
+                if len(query.status) in (0, 1) and len(query.priority) in (0, 2)
+            ),
+        ]
+        for query, seen in queries:
+            shape, values = listing.take_apart(query, seen)
             plan = await connection.fetchval(
                 f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {listing.statement(shape)}",
                 *values,
@@ -313,14 +337,18 @@ async def test_no_shape_of_the_list_reads_or_sorts_the_whole_table(database: Dat
                 most = 3 * COUNT // AGENTS
             else:
                 most = COUNT // 5
+            is_sorted = shape.agents or shape.nobody or shape.teams
             if (
                 cost.is_whole
                 or cost.touched > most
-                or cost.sorted
-                > max(BRANCHES * shape.at_most, most if shape.agents or shape.nobody else 0)
+                or cost.sorted > max(BRANCHES * shape.at_most, most if is_sorted else 0)
             ):
                 wrong.append((shape, cost))
     assert wrong == []
+
+
+def of_everybody(agents: list[str], teams: list[list[str]]) -> Iterator[TicketQuery]:
+    return asked(agents=agents, ranges=RANGES[:1], words=[None], limits=[50], teams=teams)
 
 
 async def test_page_1000_costs_what_page_1_costs(database: Database) -> None:
@@ -334,7 +362,7 @@ async def test_page_1000_costs_what_page_1_costs(database: Database) -> None:
                 row = await connection.fetchrow(f"{sql} LIMIT 1 OFFSET {place}")
                 moment = row["updated_at" if order.endswith("updated") else "created_at"]
                 cursor = listing.make_cursor(order, row["urgency"], moment, row["id"])
-                shape, values = listing.take_apart(TicketQuery(sort=order, cursor=cursor))
+                shape, values = listing.take_apart(TicketQuery(sort=order, cursor=cursor), None)
                 plan = await connection.fetchval(
                     f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {listing.statement(shape)}",
                     *values,

@@ -494,7 +494,7 @@ async def restore(db: Db, ticket_id: UUID, *, by: Actor) -> Shown | None:
                             'team_id', team_id, 'version', version)
                    FROM back
         )
-        SELECT version, row_to_json(shown)::text AS body
+        SELECT version, row_to_json(shown)::text AS body, {CIRCLE}
           FROM (SELECT {COLUMNS} FROM back) AS shown
         """,
         ticket_id,

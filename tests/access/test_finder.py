@@ -114,7 +114,7 @@ async def test_a_changed_role_is_another_within_a_second_and_at_once_here(
     ada = await hire(database, "Ada", "admin")
     token = await give(database, ada)
     for finder in (here, there):
-        assert await finder(token) == Visitor(f"agent:{ada}", ROLES["admin"])
+        assert await finder(token) == Visitor(f"agent:{ada}", ROLES["admin"], teams=None)
     await run(database, "UPDATE agents SET role = 'read_only'")
     here.forget()
     assert await here(token) == Visitor(f"agent:{ada}", ROLES["read_only"])

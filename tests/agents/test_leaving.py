@@ -55,6 +55,7 @@ async def test_only_what_is_open_becomes_unassigned(
                 "status": now["status"],
                 "priority": now["priority"],
                 "assigned_to": None,
+                "team_id": None,
                 "version": 2,
                 "changes": {"assigned_to": [ada["id"], None]},
             }

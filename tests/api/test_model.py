@@ -85,7 +85,8 @@ class HelpDesk(RuleBasedStateMachine):
         async def empty() -> None:
             async with self.world.database.session() as db:
                 tables = "tickets, api_tokens, passwords, links, sessions, totp, recovery_codes"
-                await db.script(f"TRUNCATE {tables}, agents, audit, events, idempotency_keys")
+                people = "team_members, teams, agents"
+                await db.script(f"TRUNCATE {tables}, {people}, audit, events, idempotency_keys")
 
         self.world.run(empty())
 

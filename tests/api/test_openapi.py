@@ -122,6 +122,9 @@ async def test_real_answers_fit_their_descriptions(
     new_token = {"name": "Export", "agent_id": ada["id"], "scopes": ["tickets:read"]}
     made = await client.post("/api/tokens", json=new_token)
     token = f"/api/tokens/{made.json()['data']['id']}"
+    made = await client.post("/api/teams", json={"name": "Billing"})
+    team = f"/api/teams/{made.json()['data']['id']}"
+    member = "/api/teams/{team}/members/{agent}"
     asked = [
         ("GET", "/api/me", "/api/me", {}),
         ("POST", "/api/tokens", "/api/tokens", {"json": new_token}),
@@ -143,6 +146,18 @@ async def test_real_answers_fit_their_descriptions(
         ("DELETE", "/api/sessions/{session}", "/api/sessions/x", {}),
         ("POST", "/api/invitations", "/api/invitations", {"json": {"agent_id": ada["id"]}}),
         ("POST", "/api/links/{link}", "/api/links/x", {"json": {"password": "not a good one"}}),
+        ("POST", "/api/teams", "/api/teams", {"json": {"name": "Refunds"}}),
+        ("POST", "/api/teams", "/api/teams", {"json": {"name": "billing"}}),
+        ("GET", "/api/teams", "/api/teams", {}),
+        ("GET", "/api/teams/{team}", team, {}),
+        ("GET", "/api/teams/{team}", "/api/teams/x", {}),
+        ("PATCH", "/api/teams/{team}", team, {"json": {"is_private": True}}),
+        ("PATCH", "/api/teams/{team}", team, {"json": {"name": "REFUNDS"}}),
+        ("PUT", member, f"{team}/members/{ada['id']}", {}),
+        ("PUT", member, f"{team}/members/x", {}),
+        ("GET", "/api/teams/{team}/members", f"{team}/members", {}),
+        ("DELETE", member, f"{team}/members/{ada['id']}", {}),
+        ("DELETE", "/api/teams/{team}", team, {}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),

@@ -129,7 +129,7 @@ async def test_an_agent_with_many_tickets_leaves_by_few_statements(
     sent = await statements(client.delete(f"/api/agents/{ada['id']}"))
 
     # three of them for the audit trail: its lock, its end, the row
-    assert len([query for query in sent if query not in ("BEGIN;", "COMMIT;")]) == 7
+    assert len([query for query in sent if query not in ("BEGIN;", "COMMIT;")]) == 8
 
 
 async def test_a_change_of_nothing_is_one_statement_too(

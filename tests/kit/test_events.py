@@ -48,7 +48,7 @@ async def read_when(database: Database, count: int) -> list[events.Fact]:
 
 async def page(database: Database, place: Place = START, **more: Any) -> events.Page:
     async with database.session() as db:
-        return await events.page(db, place, **{"limit": 10, **more})
+        return await events.page(db, place, **{"limit": 10, "teams": None, **more})
 
 
 def whats(facts: Any) -> list[object]:

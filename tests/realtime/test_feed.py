@@ -75,6 +75,7 @@ async def test_a_fact_tells_what_changed_and_who_did_it(
             "status": "resolved",
             "priority": "low",
             "assigned_to": None,
+            "team_id": None,
             "version": 2,
             "changes": {"status": ["open", "resolved"]},
         },
@@ -220,6 +221,13 @@ async def test_every_name_that_is_recorded_can_be_asked_for(
     made = await client.post("/api/agents", json={"name": "Ada", "email": "ada@example.org"})
     agent = f"/api/agents/{made.json()['data']['id']}"
     await client.patch(agent, json={"name": "Ada B"})
+    made = await client.post("/api/teams", json={"name": "Billing"})
+    team = f"/api/teams/{made.json()['data']['id']}"
+    await client.patch(team, json={"name": "Refunds"})
+    member = f"{team}/members/{agent.rpartition('/')[2]}"
+    await client.put(member)
+    await client.delete(member)
+    await client.delete(team)
     await client.delete(agent)
     made = await client.post("/api/tokens", json={"name": "Export", "role": "agent"})
     token = f"/api/tokens/{made.json()['data']['id']}"
@@ -227,7 +235,7 @@ async def test_every_name_that_is_recorded_can_be_asked_for(
     await client.delete(token)
 
     recorded = names(await feed())
-    assert len(recorded) == 10
+    assert len(recorded) == 15
     assert set(NAMES) - set(recorded) == {"ticket.purged"}
     assert names(await feed(name=",".join(NAMES))) == recorded
 

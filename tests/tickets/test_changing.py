@@ -83,7 +83,10 @@ async def test_several_fields_change_together(
     assert (fact.name, fact.actor) == ("ticket.changed", "owner")
     assert fact.data == {
         "number": ticket["number"],
-        **{name: changed[name] for name in ("title", "status", "priority", "assigned_to")},
+        **{
+            name: changed[name]
+            for name in ("title", "status", "priority", "assigned_to", "team_id")
+        },
         "version": 2,
         "changes": {name: [ticket[name], value] for name, value in wanted.items()},
     }

@@ -19,6 +19,7 @@ FIELDS = [
     "status",
     "priority",
     "assigned_to",
+    "team_id",
     "created_at",
     "updated_at",
     "version",
@@ -81,7 +82,7 @@ async def test_one_fact_tells_of_it(client: httpx.AsyncClient, database: Databas
     ticket = answer.json()["data"]
     (fact,) = await facts(database, ticket)
     assert (fact.name, fact.actor, fact.request_id) == ("ticket.created", "owner", "from-me")
-    shown = ("number", "title", "status", "priority", "assigned_to", "version")
+    shown = ("number", "title", "status", "priority", "assigned_to", "team_id", "version")
     assert fact.data == {name: ticket[name] for name in shown}
 
 

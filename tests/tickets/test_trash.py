@@ -55,7 +55,7 @@ async def test_the_fact_of_it_says_what_it_was(
 
     fact = (await facts(database, ticket))[-1]
     assert (fact.name, fact.actor, fact.request_id) == ("ticket.deleted", "owner", "from-me")
-    shown = ("number", "title", "status", "priority", "assigned_to")
+    shown = ("number", "title", "status", "priority", "assigned_to", "team_id")
     assert fact.data == {**{name: ticket[name] for name in shown}, "version": 2}
 
 
@@ -129,7 +129,7 @@ async def test_a_restored_ticket_is_back_as_it_was(
     assert (await get(client, "/api/trash/tickets"))["records"] == []
     fact = (await facts(database, ticket))[-1]
     assert (fact.name, fact.actor, fact.request_id) == ("ticket.restored", "owner", "from-me")
-    shown = ("number", "title", "status", "priority", "assigned_to", "version")
+    shown = ("number", "title", "status", "priority", "assigned_to", "team_id", "version")
     assert fact.data == {name: back[name] for name in shown}
 
 
