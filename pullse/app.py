@@ -17,6 +17,7 @@ from pullse.agents import api as agents
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
 from pullse.gateway.auth import Keyring
+from pullse.gateway.holders import Holders
 from pullse.gateway.keys import DevKey, Secret, WrongSecret, claim
 from pullse.gateway.opening import Realtime, opened
 from pullse.gateway.sandbox import Sandbox
@@ -98,6 +99,8 @@ def build(
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
+    if realtime.keyring is not None:
+        finds.append(realtime.keyring.holders)
     services = Services(
         database,
         tail,
@@ -109,7 +112,7 @@ def build(
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 
 
-def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
+def forgetting(finds: Sequence[Finder | Holders]) -> Callable[[], None]:
     def forget() -> None:
         for find in finds:
             find.forget()

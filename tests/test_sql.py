@@ -161,8 +161,8 @@ async def test_every_part_of_a_channel_is_read_into_its_row(database: Database) 
     async with database.pool.acquire() as connection:
         for (kind, _), sql in log.STATEMENTS.items():
             prepared = await connection.prepare(sql)
-            assert len(prepared.get_parameters()) == 8
-            row = log.Fact if kind in log.OF_FACTS else log.Entry
+            assert len(prepared.get_parameters()) == (9 if kind.endswith("ticket") else 8)
+            row = log.Entry if kind in log.OF_ENTRIES else log.Fact
             assert list(misfits(kind, prepared.get_attributes(), row)) == []
 
 

@@ -167,7 +167,7 @@ def visitor_of(good: Good) -> Visitor:
     """An agent's token acts as the agent; a service's as itself."""
     id_ = f"{SERVICE}{good.id}" if good.agent_id is None else f"{AGENT}{good.agent_id}"
     rights = rights_of(good.role, good.scopes)
-    return Visitor(id_, rights, teams=seen(rights, good.teams))
+    return Visitor(id_, rights, teams=seen(rights, good.teams), token=good.id)
 
 
 def seen(rights: Container[str], teams: Sequence[UUID]) -> frozenset[UUID] | None:

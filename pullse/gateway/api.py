@@ -6,28 +6,26 @@ answer: it comes without our envelope. Refusals have it, as everywhere.
 """
 
 import re
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from pullse.errors import Forbidden, Invalid, Unavailable
-from pullse.gateway import tokens
-from pullse.gateway.capability import EVERYTHING, Capability
+from pullse.gateway import holders, tokens
+from pullse.gateway.capability import Capability
 from pullse.gateway.errors import NOT_CAPABLE, Failure
 from pullse.gateway.opening import Realtime
+from pullse.gateway.rights import allowed, usual
 from pullse.kit.events import Actor
 from pullse.kit.web import JSON, Answer, Call, Request, Scope, encoded, ok
-from pullse.realtime.projection import ACTIVITY, UPDATES
+from pullse.realtime.projection import ACTIVITY, PRIVATE, SHARED, UPDATES
 from pullse.settings import Ably
+from pullse.teams import queries
 
 AUTH_URL = "/api/realtime/token"
-TICKETS = "ticket:*"
-FOLLOW = ["channel-metadata", "history", "subscribe"]
-USUAL = Capability.parse(
-    {UPDATES: FOLLOW, ACTIVITY: FOLLOW, TICKETS: [*FOLLOW, "presence"]},
-)
-"""What a token covers that was asked for without a capability."""
 TTL_OF_OTHERS = 600_000
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 NO_STORE = (b"cache-control", b"no-store")
@@ -93,7 +91,11 @@ class RealtimeConfig(msgspec.Struct, frozen=True):
     ]
     client_options: ClientOptions
     channels: Annotated[
-        list[str], Meta(description="Those of tickets; `ticket:<id>` is one ticket's.")
+        list[str],
+        Meta(
+            description="Those of tickets; `ticket:<id>` is one ticket's. What is private to a "
+            "team is on those that begin with `private:<team>:`, and on no others."
+        ),
     ]
 
 
@@ -102,16 +104,28 @@ async def token(request: Request) -> Answer:
     realtime = door(request)
     asked_id = query.same_client_id if query.client_id is None else query.client_id
     client_id = named(request.actor, asked_id)
+    teams: Collection[UUID] | None = request.actor.teams
+    if teams:
+        teams = await private_teams(request)
     try:
         tokens.client_id_of(client_id)
-        asked = Capability.parse(query.capability) if query.capability else USUAL
-        rights = granted(asked, request.actor)
+        asked = Capability.parse(query.capability) if query.capability else usual(teams)
+        rights = granted(asked, request.actor, teams)
         if realtime.ably is not None:
             found = tokens.request_for(
-                realtime.ably.key, rights, client_id, at=tokens.now(), ttl=query.ttl
+                realtime.ably.key,
+                rights,
+                client_id,
+                at=tokens.now(),
+                ttl=lasting(request.actor, query.ttl, is_watched=False),
             )
         elif realtime.keyring is not None:
-            found = realtime.keyring.issue(rights, client_id, ttl=lasting(request.actor, query.ttl))
+            found = realtime.keyring.issue(
+                rights,
+                client_id,
+                holder=holders.text_of(request.actor),
+                ttl=lasting(request.actor, query.ttl, is_watched=True),
+            )
         else:
             raise closed()
     except Failure as failure:
@@ -123,25 +137,41 @@ async def token(request: Request) -> Answer:
 async def config(request: Request) -> Answer:
     realtime = door(request)
     if realtime.ably is not None:
-        found = RealtimeConfig("ably", at_ably(realtime.ably), [UPDATES, ACTIVITY])
+        channels = await channels_of(request, SHARED)
+        found = RealtimeConfig("ably", at_ably(realtime.ably), channels)
     elif realtime.keyring is not None:
-        found = RealtimeConfig("pullse", here(request.scope), [UPDATES, ACTIVITY, "ticket:<id>"])
+        channels = await channels_of(request, (*SHARED, "ticket:<id>"))
+        found = RealtimeConfig("pullse", here(request.scope), channels)
     else:
         raise closed()
     return ok(request, encoded(found))
+
+
+async def channels_of(request: Request, names: Sequence[str]) -> list[str]:
+    """Those that all may read who read the feed, then those of private teams that this one may."""
+    private = [] if request.actor.teams == frozenset() else await private_teams(request)
+    return [*names, *(f"{PRIVATE}{team}:{name}" for team in private for name in names)]
+
+
+async def private_teams(request: Request) -> Sequence[UUID]:
+    """Those whose tickets the caller may see, by name."""
+    async with request.database.session() as db:
+        return await queries.private(db, request.actor.teams)
 
 
 def door(request: Request) -> Realtime:
     return request.services.realtime or Realtime()
 
 
-def lasting(actor: Actor, asked: int | None) -> int:
+def lasting(actor: Actor, asked: int | None, *, is_watched: bool) -> int:
     """
-    Milliseconds. What an agent's rights were is good for ten minutes at most; its client gets
-    the next token by itself.
+    Milliseconds. A token of an agent or service lasts ten minutes at most, an admin's longer
+    if the gateway watches it; the client gets the next one by itself. At Ably, a right that
+    was taken away ends with the token alone.
     """
-    most = tokens.TTL if is_operator(actor) else TTL_OF_OTHERS
-    return (asked or most) if is_operator(actor) else min(asked or most, most)
+    if actor.id in holders.ALWAYS or (is_watched and is_operator(actor)):
+        return asked or tokens.TTL
+    return min(asked or TTL_OF_OTHERS, TTL_OF_OTHERS)
 
 
 def is_operator(actor: Actor) -> bool:
@@ -155,13 +185,8 @@ def named(actor: Actor, asked: str | None) -> str:
     return actor.id if asked is None else asked
 
 
-def rights_of(actor: Actor) -> Capability:
-    """Who only reads follows tickets; who works with them may use free channels too."""
-    return EVERYTHING if "tickets:write" in actor.rights else USUAL
-
-
-def granted(asked: Capability, actor: Actor) -> Capability:
-    rights = asked.intersect(rights_of(actor))
+def granted(asked: Capability, actor: Actor, teams: Collection[UUID] | None) -> Capability:
+    rights = allowed(actor.rights, teams).of(asked)
     if rights.is_empty:
         raise Failure(NOT_CAPABLE, "capability: nothing of this is allowed to you.")
     return rights

@@ -2,12 +2,13 @@
 Who asks, and what they may: by a key, or by a token that was made with one.
 
 A signature is checked before anything else, and needs no database (see keys.py). Whether a
-key or a token was revoked is read each second, so every process knows a second later.
+key or a token was revoked, and what the holders of our own tokens may, is read each second, so
+every process knows a second later.
 """
 
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from pullse.gateway.errors import (
     TOKEN_REVOKED,
     Failure,
 )
+from pullse.gateway.holders import Holder, Holders, holder_of
 from pullse.gateway.identity import Credentials as Credentials
 from pullse.gateway.identity import Identity as Identity
 from pullse.gateway.identity import bound
@@ -74,6 +76,7 @@ class Keyring:
         self._keys: dict[str, Key] = {}
         self._revoked_keys: frozenset[str] = frozenset()
         self._revocations = Revocations()
+        self.holders = Holders(database)
         self._read_at = -FRESH
         self._has_news = False
 
@@ -83,8 +86,7 @@ class Keyring:
             identity = await self._identify_token(credentials.token)
             client_id = bound(identity.client_id, credentials.client_id)
             identity = replace(identity, client_id=client_id)
-            if self.revocation_of(identity) is not None:
-                raise Failure(TOKEN_REVOKED, "The token was revoked.")
+            self.check(identity)
             return identity
         if credentials.key is not None:
             key = await self._shown(credentials.key)
@@ -118,14 +120,21 @@ class Keyring:
         return tokens.details(key_name, secret, rights, client_id, issued=at, ttl=ttl)
 
     def issue(
-        self, capability: Capability, client_id: str | None, *, ttl: int = tokens.TTL
+        self,
+        capability: Capability,
+        client_id: str | None,
+        *,
+        holder: str,
+        ttl: int = tokens.TTL,
     ) -> dict[str, Any]:
-        """TokenDetails of a token that pullse itself gives out. Raises Failure."""
+        """TokenDetails of a token that pullse itself gives out (see holders.py). Raises Failure."""
         tokens.check_ttl(ttl, is_revocable=False)
         if client_id is not None:
             tokens.client_id_of(client_id)
         secret, issued = self._secret_of(TOKENS), tokens.now()
-        return tokens.details(TOKENS, secret, capability, client_id, issued=issued, ttl=ttl)
+        return tokens.details(
+            TOKENS, secret, capability, client_id, issued=issued, ttl=ttl, holder=holder
+        )
 
     async def revoke(self, key_name: str, given: Any, credentials: Credentials) -> dict[str, Any]:
         """BatchResult; from now on here, within a second everywhere. Raises Failure."""
@@ -141,11 +150,24 @@ class Keyring:
         await self._read()
         return revocations.results(wanted, at)
 
-    async def refresh(self) -> bool:
-        """Read what was revoked; say whether, since it was last said, somebody may have to go."""
+    async def refresh(self, connected: Collection[Holder] = ()) -> bool:
+        """
+        Read what was revoked, and what the holders may who are connected; say whether, since
+        it was last said, somebody may have to go.
+        """
         await self._read()
-        has_news, self._has_news = self._has_news, False
+        await self.holders.refresh(connected)
+        has_news = self._has_news or self.holders.has_news
+        self._has_news = self.holders.has_news = False
         return has_news
+
+    def check(self, identity: Identity) -> None:
+        """From memory. Raises Failure 40141 for credentials that are no longer good."""
+        if self.revocation_of(identity) is not None:
+            raise Failure(TOKEN_REVOKED, "The token was revoked.")
+        holder = identity.holder
+        if holder is not None and not self.holders.allow(holder, identity.capability):
+            raise Failure(TOKEN_REVOKED, "Its holder may no longer do what this token covers.")
 
     def revocation_of(self, identity: Identity) -> Revocation | None:
         """From memory: why these credentials are no longer good, if they are not."""
@@ -243,6 +265,11 @@ class Keyring:
             code = TOKEN_REVOKED if failure.code == KEY_REVOKED else BAD_TOKEN
             raise Failure(code, failure.message) from None
         tokens.check_ttl(claims.expires - claims.issued, is_revocable=key.is_revocable)
+        holder = None
+        if name == TOKENS:
+            holder = holder_of(claims.holder)
+            if holder is not None:
+                await self.holders.standing(holder)
         return Identity(
             key.app,
             key.name,
@@ -253,6 +280,7 @@ class Keyring:
             claims.revocation_key,
             key.is_revocable,
             claims.client_id,
+            holder,
         )
 
     # Revocations

@@ -86,6 +86,10 @@ class Resource:
         pairs = zip(self.segments, segments, strict=False)
         return all(own in (ANY, other) for own, other in pairs)
 
+    def contains(self, other: "Resource") -> bool:
+        """Does it cover all that the other one does?"""
+        return self.meet(other) == other
+
     def meet(self, other: "Resource") -> "Resource | None":
         """What both cover, exactly; None if that is nothing."""
         kind = met(self.kind, other.kind, ANY_KIND)
@@ -180,7 +184,9 @@ class Capability:
                 found |= ops
         return OPERATIONS if ANY in found else found
 
-    def _grants(self) -> list[tuple[Resource, Operations]]:
+    @property
+    def grants(self) -> list[tuple[Resource, Operations]]:
+        """Its resources, each with its operations."""
         names = ((Resource.parse(name), ops) for name, ops in self._names.items())
         return [*names, *self._patterns]
 
@@ -238,7 +244,7 @@ def _intersection(one: Capability, two: Capability) -> Capability:
     grants: dict[Resource, Operations] = {}
     for name in one._names.keys() & two._names.keys():
         add(grants, Resource.parse(name), one._names[name], two._names[name])
-    ones, twos = one._grants(), two._grants()
+    ones, twos = one.grants, two.grants
     if len(one._patterns) * len(twos) + len(ones) * len(two._patterns) > PAIRS_AT_MOST:
         raise too_large()
     for resource, ops in one._patterns:

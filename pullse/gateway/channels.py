@@ -3,7 +3,8 @@ Names of channels, and what is said along with them.
 
 `[?rewind=1]name` is the channel `name`, asked for with parameters. Of pullse's own app,
 `tickets-updates`, `tickets-activity` and `ticket:<id>` are projections of the facts, on
-which nobody else publishes; any other name is free.
+which nobody else publishes, and so are those of the same names after `private:<team>:`, which
+have what is private to a team. Nothing else begins with `private:`; any other name is free.
 """
 
 import re
@@ -13,7 +14,8 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from pullse.gateway.errors import BAD_CHANNEL, BAD_PARAMETER, NOT_CAPABLE, Failure
-from pullse.gateway.log import TICKET, kind_of
+from pullse.gateway.log import TICKET, kind_of, parted
+from pullse.realtime.projection import PRIVATE, SHARED
 
 NAME_AT_MOST = 1_024
 """Bytes. An index entry of PostgreSQL has less than 2,704, and this is not alone in some."""
@@ -64,15 +66,26 @@ def no_channel(asked: str, why: str) -> Failure:
 
 
 def check_topic(topic: str) -> None:
-    """A ticket's channel has the ticket's id, as the API writes it."""
-    if topic.startswith(TICKET):
-        id_ = topic.removeprefix(TICKET)
-        try:
-            is_id = str(UUID(id_)) == id_
-        except ValueError:
-            is_id = False
-        if not is_id:
+    """
+    A ticket's channel has the ticket's id, as the API writes it; a team's has the team's, and
+    then the name of one of tickets.
+    """
+    team, name = parted(topic)
+    if name.startswith(TICKET):
+        if not is_id(name.removeprefix(TICKET)):
             raise no_channel(topic, "ticket:<id> takes the id of a ticket")
+    elif team is not None and name not in SHARED:
+        names = f"{', '.join(SHARED)} or {TICKET}<id>"
+        raise no_channel(topic, f"after {PRIVATE}<team>: comes {names}")
+    if team is not None and not is_id(team):
+        raise no_channel(topic, f"{PRIVATE}<team>: takes the id of a team")
+
+
+def is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def is_projection(topic: str) -> bool:

@@ -34,7 +34,6 @@ from pullse.gateway.errors import (
     NO_VERSION,
     NOT_ATTACHED,
     TOKEN_EXPIRED,
-    TOKEN_REVOKED,
     TOO_LARGE,
     TOO_MANY_CHANNELS,
     UNAVAILABLE,
@@ -249,6 +248,21 @@ class Connection:
         elif left <= RENEW and not self.is_asked:
             self.ask_for_token()
 
+    def check(self) -> None:
+        """
+        May it still go on? A right that was taken away ends it, and its members leave at once,
+        if its client is not back by then.
+        """
+        keyring = self.gateway.keyring
+        try:
+            keyring.check(self.identity)
+        except Failure as failure:
+            self.remain = 0
+            self.disconnect(failure)
+            return
+        if keyring.is_to_renew(self.identity) and not self.is_asked:
+            self.ask_for_token()
+
     def _beat_back(self, incoming: Incoming) -> None:
         self.send(Outgoing(Action.HEARTBEAT, id=incoming.id))
 
@@ -323,8 +337,7 @@ class Connection:
             await self.sessions.open(self)
         self.query = {"heartbeats": self.query.get("heartbeats", "")}
         await self.sessions.ready()  # it may have gone to rest meanwhile
-        if self.gateway.keyring.revocation_of(self.identity) is not None:
-            raise Failure(TOKEN_REVOKED, "The token was revoked.")  # nobody was told meanwhile
+        self.gateway.keyring.check(self.identity)  # nobody was told meanwhile
         if self.is_open:
             self._send_connected(error)
 

@@ -39,11 +39,20 @@ class Opened(NamedTuple):
     remain: int
 
 
+class Dropped(NamedTuple):
+    """A connection whose socket is gone, in that process."""
+
+    id: str
+    process: UUID
+    remain: int
+
+
 class Before(Struct, frozen=True):
-    """Where a connection was that was resumed."""
+    """Where a connection was that was resumed, and the channels that its members are on."""
 
     process: UUID
     was_live: bool
+    present: list[str]
 
 
 def new_id() -> str:
@@ -91,7 +100,14 @@ async def open_all(db: Db, opened: Sequence[Opened]) -> list[None]:
 
 
 async def resume(
-    db: Db, id_: str, secret: str, *, process: UUID, identity: Identity, fresh: str | None = None
+    db: Db,
+    id_: str,
+    secret: str,
+    *,
+    process: UUID,
+    identity: Identity,
+    remain: int,
+    fresh: str | None = None,
 ) -> Before | None:
     """
     Take a connection over; None if there is none, it is too old, or the secret is another,
@@ -112,11 +128,13 @@ async def resume(
                FOR UPDATE
         )
         UPDATE gateway_connections AS connection
-           SET process = $3, dropped_at = NULL, is_left = false,
+           SET process = $3, dropped_at = NULL, is_left = false, remain = $8,
                key_hash = coalesce($5, key_hash)
           FROM before
          WHERE connection.id = before.id
-        RETURNING before.process, before.was_live
+        RETURNING before.process, before.was_live,
+                  ARRAY(SELECT DISTINCT channel FROM channel_members
+                         WHERE connection_id = before.id) AS present
         """,
         id_,
         hashed(secret),
@@ -125,19 +143,21 @@ async def resume(
         None if fresh is None else hashed(fresh),
         TTL,
         identity.client_id,
+        remain,
     )
 
 
-async def drop_all(db: Db, dropped: Sequence[tuple[str, UUID]]) -> list[None]:
+async def drop_all(db: Db, dropped: Sequence[Dropped]) -> list[None]:
     """Their sockets are gone, in those processes; one that was taken over is left alone."""
     await db.run(
         """
-        UPDATE gateway_connections AS connection SET dropped_at = now()
-          FROM unnest($1::text[], $2::uuid[]) AS gone (id, process)
+        UPDATE gateway_connections AS connection SET dropped_at = now(), remain = gone.remain
+          FROM unnest($1::text[], $2::uuid[], $3::integer[]) AS gone (id, process, remain)
          WHERE connection.id = gone.id AND connection.process = gone.process
         """,
-        [id_ for id_, _ in dropped],
-        [process for _, process in dropped],
+        [each.id for each in dropped],
+        [each.process for each in dropped],
+        [each.remain for each in dropped],
     )
     return [None] * len(dropped)
 

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pullse.access.standings import Holder
 from pullse.gateway import tokens
 from pullse.gateway.capability import Capability
 from pullse.gateway.channels import APART
@@ -31,10 +32,16 @@ class Identity:
     is_revocable: bool = False
     token_client_id: str | None = None
     """As the token has it; `client_id` may be one that a wildcard was used for."""
+    holder: Holder | None = None
+    """Of a token that pullse gave out: with whom it stands and falls."""
 
     def topic(self, channel: str) -> str:
         """The name under which the channel is stored."""
         return channel if self.app == APP else self.app + APART + channel
+
+    def channel(self, topic: str) -> str:
+        """The name of what is stored as this, of its own app."""
+        return topic if self.app == APP else topic.removeprefix(self.app + APART)
 
     @property
     def targets(self) -> list[str]:

@@ -15,7 +15,7 @@ from pullse.gateway.wire import BODY, STORED, Body
 from pullse.kit import events
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Fact, Place, Position
-from pullse.realtime.projection import ACTIVITY, CONFIDENTIAL, UPDATES
+from pullse.realtime.projection import ACTIVITY, CONFIDENTIAL, PRIVATE, UPDATES
 
 GIVEN, MADE = "=", "~"
 """Whose a message's id is, before the id in `once`: a client's may repeat none of ours."""
@@ -63,11 +63,13 @@ class Row(Struct, frozen=True):
     once: str | None
     at: datetime
     body: bytes | None
+    circle: UUID | None
 
     @property
     def item(self) -> Item:
         if self.fact is not None:
-            return Fact(self.tx, self.id, self.name or "", self.ticket_id, self.fact)
+            name = self.name or ""
+            return Fact(self.tx, self.id, name, self.ticket_id, self.fact, self.circle)
         return Entry(
             self.tx,
             self.id,
@@ -147,25 +149,26 @@ async def since(db: Db, place: Place, *, limit: int = 500) -> list[Item]:
         """
         WITH settled AS MATERIALIZED (
             SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset() AS tx
-        ), facts AS (
+        ), happened AS (
             SELECT tx, id, name, ticket_id,
                    (SELECT row_to_json(shown)::text
                       FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown)
                    AS fact,
                    null::text AS channel, null::smallint AS action, null::text AS once, at,
-                   null::bytea AS body
-              FROM events
+                   null::bytea AS body, circle
+              FROM facts
              WHERE (tx, id) > ($1, $2) AND tx < (SELECT tx FROM settled)
           ORDER BY tx, id
              LIMIT $3
         ), entries AS (
-            SELECT tx, id, null::text, null::uuid, null::text, channel, action, once, at, body
+            SELECT tx, id, null::text, null::uuid, null::text, channel, action, once, at, body,
+                   null::uuid
               FROM channel_messages
              WHERE (tx, id) > ($1, $2) AND tx < (SELECT tx FROM settled)
           ORDER BY tx, id
              LIMIT $3
         )
-        SELECT * FROM facts UNION ALL SELECT * FROM entries ORDER BY tx, id LIMIT $3
+        SELECT * FROM happened UNION ALL SELECT * FROM entries ORDER BY tx, id LIMIT $3
         """,
         place.tx,
         place.id,
@@ -256,8 +259,9 @@ def just_after(place: Place) -> Place:
 FACT = """
 SELECT tx, id, name, ticket_id,
        (SELECT row_to_json(shown)::text
-          FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body
-  FROM events
+          FROM (SELECT id, name, ticket_id, actor, data, request_id, at) AS shown) AS body,
+       circle
+  FROM facts
  WHERE {which} AND (tx, id) > ($2, $3) AND (tx, id) < ($4, $5) AND at BETWEEN $6 AND $7
 """
 ENTRY = """
@@ -272,15 +276,23 @@ PUBLIC = """
  OR (name = 'ticket.changed' AND data->'changes' ? 'status'))
 """
 SHOWN = " AND ".join(f"NOT starts_with(name, '{each}')" for each in CONFIDENTIAL)
+# Of facts, $1 is the private team; what is private is on its channels alone. Written like this,
+# the planner does not take it for rare: it would sort a team's whole history for a page of it.
+FOR_ALL = "$1::uuid IS NULL AND circle IS NULL"
+FOR_TEAM = "coalesce(circle = $1::uuid, false)"
+OF_TICKET = "ticket_id = $9::uuid"
 KINDS = {
     "messages": ENTRY.format(which="action = 0"),
     "presence": ENTRY.format(which="action <> 0"),
     "all": ENTRY.format(which="true"),
-    "updates": FACT.format(which=f"$1::text IS NOT NULL AND {PUBLIC}"),
-    "activity": FACT.format(which=f"$1::text IS NOT NULL AND {SHOWN}"),
-    "ticket": FACT.format(which="ticket_id = $1::text::uuid"),
+    "updates": FACT.format(which=f"{FOR_ALL} AND {PUBLIC}"),
+    "activity": FACT.format(which=f"{FOR_ALL} AND {SHOWN}"),
+    "ticket": FACT.format(which=f"{FOR_ALL} AND {OF_TICKET}"),
+    "private updates": FACT.format(which=f"team_id = $1 AND {FOR_TEAM} AND {PUBLIC}"),
+    "private activity": FACT.format(which=f"team_id = $1 AND {FOR_TEAM} AND {SHOWN}"),
+    "private ticket": FACT.format(which=f"{FOR_TEAM} AND {OF_TICKET}"),
 }
-OF_FACTS = ("updates", "activity", "ticket")
+OF_ENTRIES = ("messages", "presence", "all")
 # Forwards only what is settled, so that nothing appears behind whoever goes on from there.
 SETTLED = "AND tx < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + feed_offset()"
 ORDERS = {
@@ -294,19 +306,29 @@ STATEMENTS = {
 }
 
 
+TICKET = "ticket:"
+
+
 def kind_of(channel: str) -> str:
     """Where the messages of a channel are: which facts, or `messages`."""
-    match channel:
-        case _ if channel == UPDATES:
-            return "updates"
-        case _ if channel == ACTIVITY:
-            return "activity"
-        case _ if channel.startswith(TICKET):
-            return "ticket"
-    return "messages"
+    team, name = parted(channel)
+    if name == UPDATES:
+        kind = "updates"
+    elif name == ACTIVITY:
+        kind = "activity"
+    elif name.startswith(TICKET):
+        kind = "ticket"
+    else:
+        return "messages"
+    return kind if team is None else f"private {kind}"
 
 
-TICKET = "ticket:"
+def parted(channel: str) -> tuple[str | None, str]:
+    """The private team whose channel it is, if it is one's, and which of its channels."""
+    if not channel.startswith(PRIVATE):
+        return None, channel
+    team, _, name = channel.removeprefix(PRIVATE).partition(":")
+    return team, name
 
 
 async def messages(db: Db, channel: str, span: Span) -> list[Item]:
@@ -330,9 +352,11 @@ async def everything(db: Db, channel: str, span: Span) -> list[Item]:
 
 async def read(db: Db, kind: str, channel: str, span: Span) -> list[Item]:
     statement = STATEMENTS[kind, span.is_backwards]
+    is_entry = kind in OF_ENTRIES
+    team, name = parted(channel)
     rows = await db.rows(
         statement,
-        channel.removeprefix(TICKET) if kind == "ticket" else channel,
+        channel if is_entry else team,
         span.after.tx,
         span.after.id,
         span.before.tx,
@@ -340,8 +364,9 @@ async def read(db: Db, kind: str, channel: str, span: Span) -> list[Item]:
         span.start,
         span.until,
         span.count,
+        *([name.removeprefix(TICKET)] if kind.endswith("ticket") else []),
     )
-    shape = Fact if kind in OF_FACTS else Entry
+    shape = Entry if is_entry else Fact
     return [shape(*each) for each in rows]
 
 

@@ -35,6 +35,7 @@ from pullse.kit.tail import Tail
 if TYPE_CHECKING:
     from pullse.gateway.hub import Hub
     from pullse.gateway.sandbox import Sandbox
+    from pullse.gateway.sse import Stream
 
 
 class Receipt(NamedTuple):
@@ -70,6 +71,8 @@ class Gateway:
         self.epoch = hub.epoch
         self.closing = asyncio.Event()
         """Set when the process is about to end."""
+        self.streams: set[Stream] = set()
+        """Those that are open."""
         self.sandbox = sandbox
         """What makes apps for tests; None everywhere else."""
         self._appending: Loader[list[Draft], list[Stored]] = Loader(database, append_all)

@@ -9,14 +9,15 @@ that is in the database, so any process does it for all.
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from pullse.errors import Unavailable
 from pullse.gateway import connections, presence
+from pullse.gateway.auth import Identity
 from pullse.gateway.channels import APART
 from pullse.gateway.connection import Connection
-from pullse.gateway.connections import Before, Count, Opened
-from pullse.gateway.errors import TOKEN_REVOKED, Failure
+from pullse.gateway.connections import Before, Count, Dropped, Opened
 from pullse.gateway.hub import Delivery
 from pullse.gateway.service import Gateway
 from pullse.gateway.wire import Flag
@@ -50,7 +51,7 @@ class Sessions:
         self._counts: dict[str, Count] = {}
         database = gateway.database
         self._opening: Loader[Opened, None] = Loader(database, connections.open_all)
-        self._dropping: Loader[tuple[str, UUID], None] = Loader(database, connections.drop_all)
+        self._dropping: Loader[Dropped, None] = Loader(database, connections.drop_all)
         self._drops: dict[str, asyncio.Task[None]] = {}
 
     def accept(self, upgrade: Upgrade, socket: Socket) -> Connection:
@@ -90,10 +91,17 @@ class Sessions:
                 await asyncio.wait([self._drops[id_]])
             async with self.gateway.database.transaction() as db:
                 found = await connections.resume(
-                    db, id_, secret, process=self.process, identity=identity, fresh=fresh
+                    db,
+                    id_,
+                    secret,
+                    process=self.process,
+                    identity=identity,
+                    remain=connection.remain,
+                    fresh=fresh,
                 )
-            if found is None:
-                return None
+                if found is None:
+                    return None
+                await leave_lost(db, id_, identity, found.present)
             before, secret, fresh = before or found, fresh or secret, None
         connection.id = id_
         self._add(connection)
@@ -114,15 +122,16 @@ class Sessions:
         """Its socket is gone."""
         if self.connections.get(connection.id) is connection:
             del self.connections[connection.id]
-            task = asyncio.ensure_future(self._drop(connection.id))
+            task = asyncio.ensure_future(self._drop(connection))
             self._drops[connection.id] = task
             task.add_done_callback(lambda _: self._drops.pop(connection.id, None))
 
-    async def _drop(self, id_: str) -> None:
+    async def _drop(self, connection: Connection) -> None:
         """Until it is written down: what is not would be present for ever."""
+        dropped = Dropped(connection.id, self.process, connection.remain)
         while True:
             try:
-                return await self._dropping.load((id_, self.process))
+                return await self._dropping.load(dropped)
             except Unavailable as error:
                 log.debug("The end of a connection waits: %s", error)
                 await asyncio.sleep(BEAT)
@@ -160,6 +169,7 @@ class Sessions:
         now = time.monotonic()
         for each in tuple(self.connections.values()):
             each.beat(now)
+        await self._look_at_rights()
         await self._come_or_go()
         async with self.gateway.database.session() as db:
             if self._is_known and await connections.beat(db, self.process):
@@ -173,8 +183,6 @@ class Sessions:
                 await connections.forget(db)
             if self._is_known:
                 await self._tell_counts(db)
-        if await self.gateway.keyring.refresh():
-            self._check_revoked()
 
     async def _come_or_go(self) -> None:
         """A process that nobody is connected to for a while neither beats nor follows the log."""
@@ -197,13 +205,17 @@ class Sessions:
         for each in tuple(self.connections.values()):
             each.socket.abort()
 
-    def _check_revoked(self) -> None:
-        for each in tuple(self.connections.values()):
-            revocation = self.gateway.keyring.revocation_of(each.identity)
-            if revocation is not None:
-                each.disconnect(Failure(TOKEN_REVOKED, "The token was revoked."))
-            elif self.gateway.keyring.is_to_renew(each.identity) and not each.is_asked:
-                each.ask_for_token()
+    async def _look_at_rights(self) -> None:
+        """Whoever has lost what its credentials are for goes, with all that it has open."""
+        gateway = self.gateway
+        identities = [each.identity for each in self.connections.values()]
+        identities += [each.identity for each in gateway.streams]
+        holders = {each.holder for each in identities if each.holder is not None}
+        if await gateway.keyring.refresh(holders):
+            for connection in tuple(self.connections.values()):
+                connection.check()
+            for stream in tuple(gateway.streams):
+                stream.check()
 
     async def _tell_counts(self, db: Db) -> None:
         """Write down how many are attached where, as far as it has changed."""
@@ -229,6 +241,13 @@ class Sessions:
         if self._is_known:
             async with self.gateway.database.session() as db:
                 await connections.end_process(db, self.process)
+
+
+async def leave_lost(db: Db, id_: str, identity: Identity, present: Sequence[str]) -> None:
+    """Members of a connection that comes back with less leave where they may not be any more."""
+    for topic in present:
+        if not identity.capability.allows(identity.channel(topic), "presence"):
+            await presence.leave_channel(db, id_, topic)
 
 
 def none(count: Count) -> Count:

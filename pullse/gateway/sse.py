@@ -25,7 +25,6 @@ from pullse.gateway.errors import (
     CHANNEL_CONTINUITY_LOST,
     NO_VERSION,
     TOKEN_EXPIRED,
-    TOKEN_REVOKED,
     UNAVAILABLE,
     Failure,
 )
@@ -105,24 +104,23 @@ class Streams:
 
     def __init__(self, gateway: "Gateway") -> None:
         self.gateway = gateway
-        self._streams: set[Stream] = set()
         self._task: asyncio.Task[None] | None = None
         self._seen: tuple[Any, ...] = ()
         self._text = ""
 
     def add(self, stream: "Stream") -> None:
-        self._streams.add(stream)
+        self.gateway.streams.add(stream)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     def remove(self, stream: "Stream") -> None:
-        self._streams.discard(stream)
-        if not self._streams and self._task is not None:
+        self.gateway.streams.discard(stream)
+        if not self.gateway.streams and self._task is not None:
             self._task.cancel()
             self._task = None
 
     def __len__(self) -> int:
-        return len(self._streams)
+        return len(self.gateway.streams)
 
     def content(self, form: Form, message: Message, channel: str) -> str:
         """What streams alike write of a message, which they are given one after the other."""
@@ -139,7 +137,7 @@ class Streams:
                 async with asyncio.timeout(BEAT):
                     await closing.wait()
             now = time.monotonic()
-            for each in tuple(self._streams):
+            for each in tuple(self.gateway.streams):
                 each.beat(now)
             if closing.is_set():
                 self._task = None
@@ -242,11 +240,20 @@ class Stream:
             self._end()
         elif expires is not None and expires <= time.time() * 1000:
             self._end(Failure(TOKEN_EXPIRED, "The token has expired."))
-        elif self.gateway.keyring.revocation_of(self.identity) is not None:
-            self._end(Failure(TOKEN_REVOKED, "The token was revoked."))
+        elif not self.check():
+            pass
         elif now - self._sent_at >= HEARTBEAT:
             self._is_silent = True
             self._filled.set()
+
+    def check(self) -> bool:
+        """May it still go on? If not, it ends."""
+        try:
+            self.gateway.keyring.check(self.identity)
+        except Failure as failure:
+            self._end(failure)
+            return False
+        return True
 
     def _end(self, failure: Failure | None = None) -> None:
         if not self._ended.is_set():

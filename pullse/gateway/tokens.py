@@ -39,6 +39,8 @@ NONCE_AT_MOST = 500
 CAPABILITY = "x-ably-capability"
 CLIENT_ID = "x-ably-clientId"
 REVOCATION_KEY = "x-ably-revocation-key"
+HOLDER = "x-pullse-holder"
+"""Of tokens that pullse itself gives out: who holds them; see holders.py."""
 EXACT = "x-pullse-ms"
 """Of our own tokens: when they were issued and expire, which `iat` and `exp` say in seconds."""
 
@@ -187,6 +189,7 @@ class Claims:
     capability: object
     client_id: str | None
     revocation_key: str | None
+    holder: object = None
 
     @classmethod
     def read(cls, given: Mapping[str, Any], at: int) -> "Claims":
@@ -210,6 +213,7 @@ class Claims:
             given.get(CAPABILITY),
             None if client_id is None else client_id_of(client_id),
             revocation_key,
+            given.get(HOLDER),
         )
 
     def rights(self, key: Capability) -> Capability:
@@ -247,6 +251,7 @@ def details(
     *,
     issued: int,
     ttl: int,
+    holder: str | None = None,
 ) -> dict[str, Any]:
     """TokenDetails: a new token, and what is in it. Raises Failure 40000 if it gets too long."""
     expires = issued + ttl
@@ -259,6 +264,8 @@ def details(
     }
     if client_id is not None:
         claims[CLIENT_ID] = client_id
+    if holder is not None:
+        claims[HOLDER] = holder
     token = jwt.signed(claims, key_name=key_name, secret=secret)
     if len(token) > jwt.LENGTH_AT_MOST:
         raise Failure(BAD_REQUEST, "The token would be too long: shorten its capability.")

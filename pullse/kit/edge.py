@@ -61,6 +61,7 @@ class Visitor:
     rights: Container[str] = frozenset()
     session: UUID | None = None
     teams: frozenset[UUID] | None = frozenset()
+    token: UUID | None = None
 
 
 ANONYMOUS = Visitor("anonymous")
@@ -203,7 +204,13 @@ class Edge:
         client = scope.get("client")
         address = client[0] if client else None
         scope["actor"] = Actor(
-            visitor.id, request_id.decode(), visitor.rights, address, visitor.session, visitor.teams
+            visitor.id,
+            request_id.decode(),
+            visitor.rights,
+            address,
+            visitor.session,
+            visitor.teams,
+            visitor.token,
         )
         scope["services"] = self.services
         return None

@@ -33,7 +33,8 @@ class Actor(Struct, frozen=True):
     `id` is "owner" (of pullse dev), "token" (PULLSE_API_TOKEN), "token:<uuid>" (a service's),
     "agent:<uuid>", "operator" (who runs commands), "system" or "anonymous"; `rights` are the
     permissions that it has; `session` is an agent's who has signed in; `teams` are those that
-    it is in, or None for who sees what is private to any team.
+    it is in, or None for who sees what is private to any team; `token` is the API token that
+    was shown.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Actor(Struct, frozen=True):
     address: str | None = None
     session: UUID | None = None
     teams: frozenset[UUID] | None = frozenset()
+    token: UUID | None = None
 
 
 SYSTEM = Actor("system", teams=None)

@@ -1,6 +1,6 @@
 """Every statement about teams. Bodies are the JSON text that the API shows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -168,3 +168,16 @@ async def of_agent(db: Db, agent_id: UUID) -> list[Row]:
         """,
         agent_id,
     )
+
+
+async def private(db: Db, team_ids: Collection[UUID] | None) -> list[UUID]:
+    """Which of these are private (None: of all), by name."""
+    rows = await db.rows(
+        """
+        SELECT id FROM teams
+         WHERE is_private AND ($1::uuid[] IS NULL OR id = ANY($1::uuid[]))
+      ORDER BY name, id
+        """,
+        None if team_ids is None else list(team_ids),
+    )
+    return [id_ for (id_,) in rows]

@@ -2,7 +2,9 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.clients.continuity import check_once, cut_at_random
@@ -204,6 +206,67 @@ async def test_signed_token_requests(pullse: Served) -> None:
     assert found["forged"]["status"] == 401
     assert found["failed"] == 40101
     assert found["state"] == "connected"
+
+
+async def test_a_client_goes_on_with_the_rights_that_are_left(pullse: Served) -> None:
+    """It leaves a private team, and is not there any more for those who stay."""
+    async with pullse.api() as api:
+        agent, bearer = await agent_with_token(api, "Ada")
+        team = (await made(api, "/api/teams", name="Wages", is_private=True))["id"]
+        membership = f"/api/teams/{team}/members/{agent}"
+        assert (await api.put(membership)).is_success
+        ticket = await made(api, "/api/tickets", title="A", description="a", team_id=team)
+        secret = f"private:{team}:ticket:{ticket['id']}"
+        given = {**pullse.given, "bearer": bearer, "secret": secret}
+        async with script("tokens", "lessened", **given) as running:
+            await running.tells("ready")
+            path = f"/api/tickets/{ticket['id']}"
+            assert (await api.patch(path, json={"status": "in_progress"})).is_success
+            await made(api, "/api/tickets", title="B", description="b")
+            assert (await api.delete(membership)).is_success
+            await running.tells("lessened")
+            key = tuple(given["key"].split(":"))
+            answer = await api.get(f"/channels/{secret}/presence", auth=key)
+            assert answer.json() == []
+            assert (await api.patch(path, json={"status": "resolved"})).is_success
+            await made(api, "/api/tickets", title="C", description="c")
+            running.say("made")
+            found = await running.result()
+    assert found["got"]["open"] == ["ticket_created", "ticket_created"]
+    assert found["got"]["secret"] == ["ticket.changed"]
+    assert found["isSame"]
+    assert found["code"] == found["again"]["code"] == CAPABILITY
+    assert found["state"] == "connected"
+    assert not [each for each in found["capability"] if each.startswith("private")]
+
+
+async def test_a_client_whose_holder_is_gone_gets_nothing_more(pullse: Served) -> None:
+    async with pullse.api() as api:
+        agent, bearer = await agent_with_token(api, "Eve")
+        async with script("tokens", "dismissed", **pullse.given, bearer=bearer) as running:
+            await running.tells("ready")
+            assert (await api.patch(f"/api/agents/{agent}", json={"state": "disabled"})).is_success
+            await running.tells("cut")
+            await made(api, "/api/tickets", title="D", description="d")
+            running.say("made")
+            found = await running.result()
+    assert found["got"] == []
+    assert found["state"] != "connected"
+    assert "connected" not in [each["state"] for each in found["states"]]
+
+
+async def agent_with_token(api: httpx.AsyncClient, name: str) -> tuple[str, str]:
+    """The id and an API token of a new agent."""
+    email = f"{name.lower()}.{uuid4().hex[:8]}@example.org"
+    agent = (await made(api, "/api/agents", name=name, email=email))["id"]
+    token = await made(api, "/api/tokens", name="Ably", agent_id=agent)
+    return agent, token["token"]
+
+
+async def made(api: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
+    answer = await api.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json()["data"])
 
 
 # -- tickets --

@@ -19,6 +19,7 @@ from pullse.gateway.service import Gateway
 from pullse.kit import events
 from pullse.kit.db import Database
 from pullse.kit.tail import Tail
+from tests.gateway.desk import desk as desk
 from tests.gateway.served import quick as quick
 from tests.gateway.served import served as served
 
@@ -68,7 +69,12 @@ def token() -> Tokens:
     """Makes tokens as pullse gives them out: `token({"a": ["publish"]}, client_id="ada")`."""
 
     def make(
-        capability: Any = EVERYTHING, *, client_id: str | None = None, age: int = 0, ttl: int = 60
+        capability: Any = EVERYTHING,
+        *,
+        client_id: str | None = None,
+        age: int = 0,
+        ttl: int = 60,
+        holder: str = "owner",
     ) -> str:
         issued = tokens.now() - age * 1000
         made = tokens.details(
@@ -78,6 +84,7 @@ def token() -> Tokens:
             client_id,
             issued=issued,
             ttl=ttl * 1000,
+            holder=holder,
         )
         text: str = made["token"]
         return text

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from pullse.gateway.keys import DEV_KEY, Secret
 from pullse.gateway.opening import Realtime, opened
 from pullse.kit import background
 from pullse.kit.db import Database
+from pullse.kit.edge import Guard
 from pullse.kit.guard import LocalOwner
 from pullse.kit.http import SocketServer
 from pullse.kit.tail import Tail
@@ -69,8 +71,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def served(database: Database, tail: Tail) -> AsyncIterator[Served]:
+    async with serving(database, tail, LocalOwner()) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(database: Database, tail: Tail, guard: Guard) -> AsyncIterator[Served]:
+    """A process with the gateway, behind this guard."""
     realtime = await opened(database, tail, Keyring(database, SECRET, dev_key=DEV_KEY))
-    edge = app.build(database, tail, LocalOwner(), realtime=realtime)
+    edge = app.build(database, tail, guard, realtime=realtime)
     with socket.create_server(("127.0.0.1", 0)) as bound:
         bound.setblocking(False)
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -488,16 +488,16 @@ async def test_a_request_to_nobody(keyring: Keyring) -> None:
 
 async def test_what_pullse_gives_out_itself(keyring: Keyring, database: Database) -> None:
     rights = Capability.parse(RIGHTS)
-    found = keyring.issue(rights, "owner", ttl=1000)
+    found = keyring.issue(rights, "owner", holder="owner", ttl=1000)
     identity = await by_token(Keyring(database, SECRET), found["token"])
     assert (identity.app, identity.key_name) == ("pullse", TOKENS)
     assert (identity.capability, identity.client_id) == (rights, "owner")
     assert identity.expires == found["issued"] + 1000
     for wrong in (0, 25 * HOUR):
         with pytest.raises(Failure, match="ttl"):
-            keyring.issue(rights, "owner", ttl=wrong)
+            keyring.issue(rights, "owner", holder="owner", ttl=wrong)
     with pytest.raises(Failure, match="clientId"):
-        keyring.issue(rights, "")
+        keyring.issue(rights, "", holder="owner")
 
 
 # Revoking keys

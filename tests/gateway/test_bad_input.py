@@ -623,8 +623,7 @@ async def test_a_revocation_while_somebody_connects_is_not_missed(
     async def open_slowly(connection: Connection) -> None:
         async with database.session() as db:
             await keys.revoke(db, key.partition(":")[0])
-        await served.realtime.gateway.keyring.refresh()  # the clock's turn: nobody to tell yet
-        sessions._check_revoked()
+        await sessions._look_at_rights()  # the clock's turn: nobody to tell yet
         await opened(connection)
 
     monkeypatch.setattr(sessions, "open", open_slowly)

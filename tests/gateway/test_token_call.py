@@ -9,19 +9,21 @@ import pytest
 from ably import AblyRest
 
 from pullse import app
+from pullse.access.finder import Finder
 from pullse.gateway import tokens
 from pullse.gateway.auth import Credentials, Keyring
 from pullse.gateway.capability import Capability
 from pullse.gateway.keys import TOKENS
 from pullse.gateway.opening import Realtime
 from pullse.gateway.secret import Secret
-from pullse.gateway.tokens import HOUR, TokenRequest
+from pullse.gateway.tokens import HOUR, MINUTE, TokenRequest
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import BearerToken
 from pullse.kit.proxies import Proxies
 from pullse.kit.tail import Tail
 from pullse.settings import Ably
+from tests.access.people import OPERATORS, give, hire
 from tests.api.calls import problems, refused
 from tests.api.test_openapi import resolved, validator
 from tests.conftest import serving
@@ -241,6 +243,77 @@ async def test_at_ably_it_is_a_request_signed_with_its_key(with_ably: Any) -> No
         assert KEY.partition(":")[2] not in str(found)
         assert (await got(client))["nonce"] != found["nonce"]
         refused(await client.get(TOKEN, params={"capability": "x"}), 400, "invalid")
+
+
+class TestAgents:
+    """By tokens of their own, at the built-in gateway and at Ably."""
+
+    @pytest.fixture
+    def guard(self, database: Database) -> Guard:
+        return BearerToken(OPERATORS, find=Finder(database))
+
+    @pytest.mark.parametrize("asked", [None, 5000, HOUR, 24 * HOUR])
+    async def test_how_long_it_lasts(
+        self, client: httpx.AsyncClient, with_ably: Any, database: Database, asked: int | None
+    ) -> None:
+        """At Ably nobody looks at who holds it, so an admin's lasts no longer there."""
+        params = {} if asked is None else {"ttl": asked}
+        lasting: dict[str, list[int]] = {}
+        for role in ("agent", "admin"):
+            bearer = await give(database, await hire(database, role, role))
+            headers = {"authorization": f"Bearer {bearer}"}
+            found = (await client.get(TOKEN, params=params, headers=headers)).json()
+            async with with_ably() as at_ably:
+                request = (await at_ably.get(TOKEN, params=params, headers=headers)).json()
+            lasting[role] = [found["expires"] - found["issued"], request["ttl"]]
+        short = min(asked or 10 * MINUTE, 10 * MINUTE)
+        assert lasting == {"agent": [short, short], "admin": [asked or HOUR, short]}
+
+    async def test_at_ably_it_covers_no_more_than_here(
+        self, with_ably: Any, database: Database
+    ) -> None:
+        async with with_ably() as client:
+            operator = {"authorization": f"Bearer {OPERATORS}"}
+            team, other = [
+                (
+                    await client.post(
+                        "/api/teams", json={"name": name, "is_private": True}, headers=operator
+                    )
+                ).json()["data"]["id"]
+                for name in ("Wages", "Law")
+            ]
+            ada = await hire(database, "Ada")
+            await client.put(f"/api/teams/{team}/members/{ada}", headers=operator)
+            headers = {"authorization": f"Bearer {await give(database, ada)}"}
+            for asked in (None, "*", "[*]*", "private:*", f"private:{other}:*"):
+                params = {} if asked is None else {"capability": f'{{"{asked}":["*"],"x":["*"]}}'}
+                found = (await client.get(TOKEN, params=params, headers=headers)).json()
+                rights = Capability.parse(found["capability"])
+                for name in ("tickets-updates", "tickets-activity", "ticket:x"):
+                    assert not rights.ops(f"private:{other}:{name}")
+                    assert "publish" not in rights.ops(name) | rights.ops(f"private:{team}:{name}")
+                if asked != f"private:{other}:*":
+                    assert rights.allows(f"private:{team}:tickets-updates", "subscribe")
+            config = (await client.get(CONFIG, headers=headers)).json()["data"]
+        assert config["channels"] == [
+            *("tickets-updates", "tickets-activity"),
+            *(f"private:{team}:tickets-updates", f"private:{team}:tickets-activity"),
+        ]
+
+    async def test_only_free_channels_are_free(
+        self, client: httpx.AsyncClient, database: Database
+    ) -> None:
+        """Who works with tickets has them; who reads has none; nobody has queues and the like."""
+        asked = {"capability": '{"chat:*":["*"],"[meta]*":["*"],"ticket:*":["publish"]}'}
+        for role, covered in (("agent", '{"chat:*":["*"]}'), ("read_only", None)):
+            bearer = await give(database, await hire(database, role, role))
+            answer = await client.get(
+                TOKEN, params=asked, headers={"authorization": f"Bearer {bearer}"}
+            )
+            if covered is None:
+                refused(answer, 403, "forbidden")
+            else:
+                assert answer.json()["capability"] == covered
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 // Tokens by authUrl and authCallback, and what happens when they end.
-import { collected, connected, number, pause, realtime, refusal, rest, states, until } from './lib.mjs';
+import { collected, connected, hear, number, pause, realtime, refusal, rest, states, tell, until } from './lib.mjs';
 
 const authUrl = (given) => `http://127.0.0.1:${given.port}/api/realtime/token`;
 
@@ -104,4 +104,51 @@ export async function requests(given) {
     clientId: got[0].clientId, elsewhere, asOther, twice, forged,
     failed: failed.reason.code, state: client.connection.state,
   };
+}
+
+/** A right is taken away: the client gets a token with less by its authUrl, and goes on with that. */
+export async function lessened(given) {
+  const client = realtime(given, {
+    authUrl: authUrl(given),
+    authHeaders: { authorization: `Bearer ${given.bearer}` },
+  });
+  await connected(client);
+  const seen = states(client);
+  const { id } = client.connection;
+  const open = client.channels.get('tickets-updates');
+  const secret = client.channels.get(given.secret);
+  const got = { open: await collected(open, (message) => message.name), secret: await collected(secret, (message) => message.name) };
+  await secret.presence.enter('here');
+  const failed = new Promise((resolve) => secret.on('failed', (change) => resolve(change.reason?.code)));
+  tell('ready');
+  const code = await failed;
+  await until(() => open.state === 'attached' && client.connection.state === 'connected', 'the rest');
+  tell('lessened');
+  await hear('made');
+  await until(() => got.open.length > 1, 'the ticket');
+  return {
+    got, code,
+    isSame: client.connection.id === id,
+    states: seen,
+    state: client.connection.state,
+    again: await refusal(secret.attach()),
+    capability: JSON.parse(client.auth.tokenDetails.capability),
+  };
+}
+
+/** All rights are taken away: the client asks for another token, gets none, and gives up. */
+export async function dismissed(given) {
+  const client = realtime(given, {
+    authUrl: authUrl(given),
+    authHeaders: { authorization: `Bearer ${given.bearer}` },
+  });
+  await connected(client);
+  const seen = states(client);
+  const got = await collected(client.channels.get('tickets-updates'), (message) => message.name);
+  tell('ready');
+  await until(() => seen.some((each) => each.state === 'disconnected'), 'the cut');
+  tell('cut');
+  await hear('made');
+  await pause(1000);
+  return { got, states: seen, state: client.connection.state };
 }
