@@ -159,7 +159,8 @@ def change_sql(lock: str) -> str:
                            actor, request_id,
                            if_match IS NULL OR old.version = ANY(if_match) AS is_fresh,
                            {is_known} AS is_agent_known,
-                           asked.team_id IS NULL OR asked.team_id IN (SELECT id FROM team) AS is_team_known,
+                           asked.team_id IS NULL OR asked.team_id IN (SELECT id FROM team)
+                               AS is_team_known,
                            is_assigned OR is_moved AS is_given
                       FROM old JOIN asked ON asked.id = old.id
                      WHERE {visible("asked.teams", "old.team_id")}) AS w
