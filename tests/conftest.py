@@ -32,6 +32,7 @@ from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import LocalOwner
 from pullse.kit.http import SocketServer
 from pullse.kit.postgres import start
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from pullse.settings import Settings
 
@@ -184,6 +185,9 @@ TABLES = (
     "totp",
     "recovery_codes",
     "links",
+    "passkeys",
+    "passkey_challenges",
+    "policies",
     "sessions",
     "sign_in_failures",
     "audit",
@@ -257,7 +261,7 @@ async def realtime(database: Database, tail: Tail) -> AsyncIterator[Realtime]:
 @pytest.fixture
 def edge(database: Database, tail: Tail, guard: Guard, realtime: Realtime) -> Edge:
     """The whole application."""
-    return app.build(database, tail, guard, realtime=realtime)
+    return app.build(database, tail, guard, realtime=realtime, secret=Secret(SECRET))
 
 
 @pytest.fixture
