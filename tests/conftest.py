@@ -38,6 +38,7 @@ from pullse.settings import Settings
 
 TEMPLATE = "template_pullse"
 SLOW = (
+    "tests/access/test_passkeys_chromium.py",
     "tests/operations/",
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
@@ -49,7 +50,8 @@ SLOW = (
     "tests/clients/test_silence.py",
 )
 """
-Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts.
+Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
+many cuts.
 """
 
 FIRST = "tests/clients/test_silence.py"
