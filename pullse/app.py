@@ -111,8 +111,8 @@ def build(
         readers,
         realtime,
         forgetting([find for find in finds if find is not None]),
-        secret,
         (refusals or Refusals(database)).note,
+        secret=secret,
     )
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 

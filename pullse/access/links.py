@@ -104,7 +104,7 @@ async def make(db: Db, purpose: str, agent_id: UUID | None, *, by: Actor) -> Mad
 
 async def use(database: Database, token: str, given: UsedLink, *, by: Actor) -> tuple[UUID, str]:
     """Set the password; the agent's id and the link's purpose."""
-    person = await look(database, token, given)
+    person = await person_of(database, token, given)
     passwords.check(given.password, about=(person.name, person.email))
     password_hash = await passwords.hashed(given.password)  # before the transaction: it takes long
     async with database.transaction() as db:
@@ -116,7 +116,7 @@ async def use(database: Database, token: str, given: UsedLink, *, by: Actor) -> 
     return agent_id, purpose
 
 
-async def look(database: Database, token: str, given: Person) -> Known:
+async def person_of(database: Database, token: str, given: Person) -> Known:
     """For whom the link is, if it is good; what a new name says counts already."""
     async with database.session() as db:
         link = await queries.find(db, hashed(token)) or no_link()

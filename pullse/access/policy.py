@@ -58,12 +58,17 @@ def has_single_sign_on(services: Any) -> bool:
 
 
 def is_strong(means: Iterable[str]) -> bool:
-    return not set(STRONG).isdisjoint(means)
+    return not kinds(means).isdisjoint(STRONG)
 
 
 def is_vouched_for(role: str, means: Iterable[str]) -> bool:
     """Good enough where single sign-on is required. An owner can always get in and mend it."""
-    return role == "owner" or SINGLE_SIGN_ON in means
+    return role == "owner" or SINGLE_SIGN_ON in kinds(means)
+
+
+def kinds(means: Iterable[str]) -> set[str]:
+    """`oidc:google` is of the kind `oidc`."""
+    return {each.partition(":")[0] for each in means}
 
 
 async def read(db: Db) -> Policy:

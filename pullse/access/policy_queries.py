@@ -50,13 +50,15 @@ async def standing(db: Db, session_id: UUID, strong: Sequence[str]) -> Standing 
         Standing,
         """
         SELECT a.role, s.means, s.created_at > now() - interval '10 minutes' AS is_fresh,
-               p.second_factor IS TRUE AND NOT s.means && $2::text[] AS is_weak,
+               p.second_factor IS TRUE AND NOT kinds.of && $2::text[] AS is_weak,
                EXISTS (SELECT FROM passkeys WHERE agent_id = a.id)
                OR EXISTS (SELECT FROM totp WHERE agent_id = a.id AND confirmed_at IS NOT NULL)
                   AS has_factor
           FROM sessions AS s
           JOIN agents AS a ON a.id = s.agent_id
           LEFT JOIN policies AS p ON true
+         CROSS JOIN LATERAL (SELECT ARRAY(SELECT split_part(each, ':', 1)
+                                            FROM unnest(s.means) AS each) AS of) AS kinds
          WHERE s.id = $1 AND s.ended_at IS NULL
         """,
         session_id,

@@ -32,12 +32,14 @@ async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
         Good,
         """
         SELECT s.hash, s.id, s.agent_id, a.role,
-               p.second_factor IS TRUE AND NOT s.means && $2::text[] AS is_reduced,
+               p.second_factor IS TRUE AND NOT kinds.of && $2::text[] AS is_reduced,
                extract(epoch FROM least(s.expires_at, s.last_used_at + interval '14 days')
                                   - now())::float8 AS seconds_left
           FROM sessions AS s
           JOIN agents AS a ON a.id = s.agent_id
           LEFT JOIN policies AS p ON true
+         CROSS JOIN LATERAL (SELECT ARRAY(SELECT split_part(each, ':', 1)
+                                            FROM unnest(s.means) AS each) AS of) AS kinds
          WHERE s.hash = ANY($1::bytea[])
            AND s.ended_at IS NULL
            AND s.expires_at > now()
@@ -45,7 +47,7 @@ async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
            AND a.state <> 'disabled' AND a.deleted_at IS NULL
            AND (s.role IS NULL
                 OR array_position($3::text[], a.role) >= array_position($3, s.role))
-           AND (p.single_sign_on IS NOT TRUE OR a.role = 'owner' OR $4 = ANY(s.means))
+           AND (p.single_sign_on IS NOT TRUE OR a.role = 'owner' OR $4 = ANY(kinds.of))
         """,
         list(set(hashes)),
         list(STRONG),
@@ -110,7 +112,9 @@ async def listed(db: Db, agent_id: UUID, current: UUID | None) -> list[str]:
                    AND s.last_used_at > now() - interval '14 days'
                    AND (s.role IS NULL
                         OR array_position($3::text[], a.role) >= array_position($3, s.role))
-                   AND (p.single_sign_on IS NOT TRUE OR a.role = 'owner' OR $4 = ANY(s.means))
+                   AND (p.single_sign_on IS NOT TRUE OR a.role = 'owner'
+                        OR EXISTS (SELECT FROM unnest(s.means) AS each
+                                    WHERE split_part(each, ':', 1) = $4))
               ORDER BY s.created_at DESC, s.id DESC
                  LIMIT 200) AS s
         """,

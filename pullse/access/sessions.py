@@ -182,12 +182,17 @@ async def begin(
 async def begin_of(
     db: Db, account: Account, browser: Browser, means: list[str], *, is_known: bool, by: Actor
 ) -> Begun:
-    """The same, of an account that the caller has locked."""
+    """
+    The same, of an account that the caller has locked. Raises `SingleSignOnNeeded`, which who
+    has shown something has heard from `check_policy` before.
+    """
+    required = await policy.read(db)
+    if required.single_sign_on and not policy.is_vouched_for(account.role, means):
+        raise policy.SingleSignOnNeeded
     token, id_ = new_secret(), uuid7()
     device_token = browser.device_token if is_known and browser.device_token else new_secret()
     if browser.token is not None:
         await queries.end_by_hash(db, hashed(browser.token))
-    required = await policy.read(db)
     body = await queries.insert(
         db,
         id_=id_,

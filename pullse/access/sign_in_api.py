@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from pullse.access import links, sessions, totp, totp_queries
+from pullse.access import factors, links, sessions, totp
 from pullse.access import session_queries as queries
 from pullse.access.links import IsSetUp, no_link
 from pullse.access.secrets import is_secret
@@ -114,34 +114,26 @@ async def change_password(request: Request) -> Answer:
 
 
 async def begin_totp(request: Request) -> Answer:
-    given = await request.read_body(OwnPassword)
-    account = await sessions.prove(request.database, given.password, by=request.actor)
-    async with request.database.transaction() as db:
-        key = await totp.begin(db, account.id, secret=request.services.secret)
+    given, secret = await request.read_body(OwnPassword), request.services.secret
+    key, account = await factors.begin(
+        request.database, given.password, secret=secret, by=request.actor
+    )
     uri = totp.uri(key, account.email)
     return ok(request, f'{{"secret":{encoded(totp.shown(key))},"uri":{encoded(uri)}}}')
 
 
 async def confirm_totp(request: Request) -> Answer:
-    given, agent_id = await request.read_body(Code), signed_in(request.actor)
-    secret = request.services.secret
-    async with request.database.transaction() as db:
-        token = await sessions.renew(db, by=request.actor, gained=["totp"])
-        codes = await totp.confirm(db, agent_id, given.code, secret=secret, by=request.actor)
-    body = f'{{"recovery_codes":{encoded(codes)}}}'
-    return ok(request, body, [renewed(request, token)])
+    given, secret = await request.read_body(Code), request.services.secret
+    codes, token = await factors.confirm(
+        request.database, given.code, secret=secret, by=request.actor
+    )
+    return ok(request, f'{{"recovery_codes":{encoded(codes)}}}', [renewed(request, token)])
 
 
 async def remove_totp(request: Request) -> Answer:
     given = await request.read_body(OwnPassword)
-    account = await sessions.prove(request.database, given.password, by=request.actor)
-    lost = ["totp", "recovery_code"]
-    async with request.database.transaction() as db:
-        if await totp_queries.find(db, account.id) is None:
-            return ok(request)
-        token = await sessions.renew(db, by=request.actor, lost=lost)
-        await totp.remove(db, account.id, by=request.actor)
-    return ok(request, headers=[renewed(request, token)])
+    token = await factors.remove(request.database, given.password, by=request.actor)
+    return ok(request, headers=[] if token is None else [renewed(request, token)])
 
 
 async def invite(request: Request) -> Answer:

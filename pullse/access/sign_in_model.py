@@ -11,9 +11,9 @@ from pullse.access.passwords import LONGEST, SHORTEST
 from pullse.agents.model import Email, Name
 
 SINGLE_SIGN_ON = "oidc"
-"""What a session is begun by that a provider has vouched for."""
+"""What a session is begun by that a provider has vouched for: `oidc:<provider>`."""
 STRONG = ("passkey", "totp", "recovery_code", SINGLE_SIGN_ON)
-"""Means that are, or come with, two factors; a provider is trusted to ask for them."""
+"""Kinds of means that are, or come with, two factors; a provider is trusted to ask for them."""
 
 Given = Annotated[str, Meta(max_length=LONGEST)]
 """A password that is compared."""

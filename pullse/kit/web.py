@@ -89,10 +89,10 @@ class Services:
     """Who gives out tokens for the channels; see gateway/api.py."""
     forget: Callable[[], None] = lambda: None
     """What is remembered of who may do what, after a commit that took a right away."""
-    secret: Secret | None = None
-    """The installation's; None where it can't be had."""
     note_refusal: Callable[[Actor, "Call", Forbidden], None] = lambda actor, call, error: None
     """Told who was refused a permission; see access/refusals.py."""
+    secret: Secret | None = None
+    """The installation's; None where it can't be had."""
 
 
 class Request:

@@ -1,21 +1,33 @@
 """Passkeys: made by who has just shown who they are, and what changes with each."""
 
 import asyncio
+import random
 from typing import Any
+from uuid import uuid4
 
+import cbor2
+import msgspec
 import pytest
 
 from pullse.access.passkeys import actions
+from pullse.access.passkeys.ceremony import NotAnswered, Site, made, new_challenge, used
+from pullse.access.passkeys.model import Credential, NewCredential
+from pullse.access.passkeys.queries import Known
+from pullse.errors import Invalid
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from tests.access.authenticator import (
+    HOST,
     LIES,
+    ORIGIN,
     SYNCABLE,
     SYNCED,
     USUAL,
     Authenticator,
     add,
     ask,
+    decoded,
+    encoded,
     enter_by,
     listed,
     with_passkey,
@@ -314,3 +326,49 @@ async def test_who_has_a_password_does_not_change_it_without(
             "/api/session/password", json={"new_password": "four other words"}
         )
         assert (answer.status_code, answer.json()["code"]) == (403, "wrong_password")
+
+
+def test_whatever_bytes_come_in_it_is_an_answer_or_none() -> None:
+    """Parsers of CBOR, keys and certificates raise what they like; nobody else gets to see it."""
+    chance, key, site = random.Random(7), Authenticator(), Site(HOST, ORIGIN)
+    challenge = new_challenge()
+    options = {"challenge": encoded(challenge), "user": {"id": encoded(bytes(16))}}
+    whole = key.make(options)
+    good = made(msgspec.convert(whole, NewCredential), challenge, site)
+    ada = Known(uuid4(), uuid4(), good.public_key, bytes(16), HOST, 0)
+    taken = 0
+    for _ in range(1500):
+        attestation = cbor2.loads(decoded(whole["response"]["attestationObject"]))
+        if chance.random() < 0.3:
+            attestation["fmt"] = chance.choice(["none", "packed", "tpm", "apple", "fido-u2f"])
+            attestation["attStmt"] = {
+                name: chance.choice([-7, b"x", [b"0\x82"], "2.0", None, {}])
+                for name in chance.sample(["alg", "sig", "x5c", "ver", "certInfo"], 3)
+            }
+        given = key.make(options)
+        given["response"]["attestationObject"] = encoded(changed(cbor2.dumps(attestation), chance))
+        try:
+            made(msgspec.convert(given, NewCredential), challenge, site)
+            taken += 1
+        except (NotAnswered, Invalid, msgspec.ValidationError):
+            pass
+        signed = key.sign(options)
+        part = chance.choice(["authenticatorData", "signature", "clientDataJSON"])
+        before = decoded(signed["response"][part])
+        after = changed(before, chance)
+        signed["response"][part] = encoded(after)
+        try:
+            used(msgspec.convert(signed, Credential), challenge, site, ada)
+            assert after == before
+        except (NotAnswered, Invalid, msgspec.ValidationError):
+            assert after != before
+    assert taken < 100
+
+
+def changed(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes are others, more or fewer."""
+    found = bytearray(data)
+    for _ in range(chance.randint(1, 5)):
+        start = chance.randrange(len(found) + 1)
+        found[start : start + chance.randint(0, 3)] = chance.randbytes(chance.randint(0, 3))
+    return bytes(found)

@@ -14,6 +14,7 @@ from pullse.kit.edge import Edge
 from tests.access.authenticator import Authenticator, add, enter_by, listed, with_passkey
 from tests.access.people import calling, give, hire, run
 from tests.access.sign_in import PASSWORD, audited, browser, enter, hire_with_password
+from tests.conftest import serving
 
 NONE = {"second_factor": False, "single_sign_on": False}
 FACTOR, SINGLE = NONE | {"second_factor": True}, NONE | {"single_sign_on": True}
@@ -193,6 +194,22 @@ async def test_open_sessions_are_held_to_it_within_a_second(
         assert await may_work(by_password)
 
 
+async def test_an_open_stream_ends_within_a_second(
+    served: Edge, database: Database, ada: Any
+) -> None:
+    async with browser(served) as client:
+        await enter(client)
+        cookie = f"pullse={client.cookies['pullse']}"
+    async with serving(served) as url, httpx.AsyncClient(base_url=url) as client:
+        headers = {"Cookie": cookie, "Host": "pullse.example", "Accept": "text/event-stream"}
+        async with client.stream("GET", "/api/events", headers=headers) as stream:
+            lines = stream.aiter_lines()
+            assert (await anext(lines)).startswith("retry:")
+            await run(database, "INSERT INTO policies (second_factor) VALUES (true)")
+            async with asyncio.timeout(3):
+                assert [line async for line in lines if line.startswith("data")] == []
+
+
 async def test_who_stole_a_password_sets_up_no_factor_beside_the_one_that_is_there(
     served: Edge, database: Database, ada: Any
 ) -> None:
@@ -287,7 +304,7 @@ async def test_open_sessions_that_no_provider_vouched_for_are_good_no_longer(
     async with browser(served) as client, browser(served) as vouched:
         await enter(client)
         await enter(vouched, "Ben")
-        await run(database, "UPDATE sessions SET means = '{oidc}' WHERE agent_id = $1", ben)
+        await run(database, "UPDATE sessions SET means = '{oidc:google}' WHERE agent_id = $1", ben)
         assert await may_work(client)
         await require(served, SINGLE)
         assert (await client.get("/api/me")).status_code == 401

@@ -21,7 +21,7 @@ from pullse.kit.events import Actor
 
 async def begin(database: Database, link: str, person: Person, site: Site) -> Any:
     """The options for the authenticator; the link stays good."""
-    found = await links.look(database, link, person)
+    found = await links.person_of(database, link, person)
     async with database.session() as db:
         if found.agent_id is None:
             handle, known = uuid4().bytes, []
@@ -38,7 +38,7 @@ async def finish(
     database: Database, link: str, given: LinkedPasskey, name: str, site: Site, *, by: Actor
 ) -> tuple[UUID, str]:
     """The agent's id and the link's purpose. What is no answer does not use the link up."""
-    person = await links.look(database, link, given)
+    person = await links.person_of(database, link, given)
     made, handle = await actions.answered(database, given, "link", made_for(link), site)
     async with database.transaction() as db:
         agent_id, purpose = await links.enter(db, link, person, by=by)
