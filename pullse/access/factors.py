@@ -3,7 +3,7 @@ The verbs about codes of the second factor, for who has signed in: what is set u
 gives this session another token and ends all others.
 """
 
-from pullse.access import sessions, totp, totp_queries
+from pullse.access import policy, sessions, totp, totp_queries
 from pullse.access import sign_in_queries as accounts
 from pullse.access.sign_in_queries import Account
 from pullse.kit.db import Database
@@ -27,6 +27,7 @@ async def confirm(
     agent_id = sessions.signed_in(by)
     async with database.transaction() as db:
         await accounts.lock(db, agent_id)
+        await policy.may_enrol(db, by)  # also if it is required only since this was begun
         token = await sessions.renew(db, by=by, gained=["totp"])
         codes = await totp.confirm(db, agent_id, code, secret=secret, by=by)
     return codes, token

@@ -191,3 +191,28 @@ async def test_a_reset_keeps_passkeys_unless_they_are_to_go(
             assert len(await listed(client)) == (0 if without else 1)
     ((actor, row, _),) = await audited(database, "passkey.removed")
     assert (actor, '"count": 1' in row) == ("operator", True)
+
+
+async def test_a_link_is_no_way_around_a_second_factor(served: Edge, database: Database) -> None:
+    ada = await hire_with_password(database, "Ada")
+    await with_passkey(served)
+    token = (await invite(served, ada))["token"]
+    codes = "INSERT INTO totp (agent_id, secret, confirmed_at) VALUES ($1, $2, now())"
+    async with browser(served) as client:
+        options = await ask(client, f"/api/links/{token}/passkey/options")
+        body = {"credential": Authenticator().make(options)}
+        for there, gone in (
+            ("INSERT INTO policies (second_factor) VALUES (true)", "DELETE FROM policies"),
+            (codes, "DELETE FROM totp"),
+        ):
+            await run(database, there, *([ada, bytes(20)] if there == codes else []))
+            path = f"/api/links/{token}/passkey"
+            for answer in (
+                await client.post(f"{path}/options", json={}),
+                await client.post(path, json=body),
+            ):
+                assert (answer.status_code, answer.json()["code"]) == (409, "second_factor_set")
+            await run(database, gone)
+            body = {"credential": Authenticator().make(await ask(client, f"{path}/options"))}
+        assert (await enter(client)).status_code == 200  # the password is as it was
+        assert (await use(client, token, Authenticator())).status_code == 200  # and the link

@@ -11,7 +11,7 @@ from pullse.access import totp
 from pullse.access.permissions import ROLES
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
-from tests.access.authenticator import Authenticator, add, enter_by, listed, with_passkey
+from tests.access.authenticator import Authenticator, add, ask, enter_by, listed, with_passkey
 from tests.access.people import calling, give, hire, run
 from tests.access.sign_in import PASSWORD, audited, browser, enter, hire_with_password
 from tests.conftest import serving
@@ -37,12 +37,15 @@ async def require(edge: Edge, policy: dict[str, bool]) -> httpx.Response:
         return await operator.put("/api/policies", json=policy)
 
 
+def code_now(key: bytes, steps: int = 0) -> str:
+    return totp.code_at(key, int(totp.clock()) // 30 + steps)
+
+
 async def enrol_totp(client: httpx.AsyncClient) -> bytes:
     begun = await client.post("/api/session/totp", json={})
     assert begun.status_code == 200, begun.text
     key = base64.b32decode(begun.json()["data"]["secret"])
-    code = totp.code_at(key, int(totp.clock()) // 30)
-    confirmed = await client.put("/api/session/totp", json={"code": code})
+    confirmed = await client.put("/api/session/totp", json={"code": code_now(key)})
     assert confirmed.status_code == 200, confirmed.text
     return key
 
@@ -170,7 +173,7 @@ async def test_a_code_is_one(served: Edge, database: Database, ada: Any) -> None
         key = await enrol_totp(client)
         assert (await require(served, FACTOR)).status_code == 200
         assert await may_work(client)
-        code = totp.code_at(key, int(totp.clock()) // 30 + 1)
+        code = code_now(key, 1)
         body = {"email": "ada@example.org", "password": PASSWORD, "code": code}
         answer = await client.post("/api/session", json=body)
         assert answer.json()["data"]["second_factor_needed"] is False
@@ -229,6 +232,24 @@ async def test_who_stole_a_password_sets_up_no_factor_beside_the_one_that_is_the
         assert answer.json()["code"] == "second_factor_needed"
     async with browser(served) as client:
         assert (await enter_by(client, key)).status_code == 200
+
+
+async def test_what_was_begun_before_it_was_required_is_not_finished_either(
+    served: Edge, database: Database, ada: Any
+) -> None:
+    await with_passkey(served)
+    async with browser(served) as thief:
+        await enter(thief)
+        options = await ask(thief, "/api/passkeys/options")
+        begun = await thief.post("/api/session/totp", json={})
+        key = base64.b32decode(begun.json()["data"]["secret"])
+        await require(served, FACTOR)
+        body = {"credential": Authenticator().make(options)}
+        for answer in (
+            await thief.post("/api/passkeys", json=body),
+            await thief.put("/api/session/totp", json={"code": code_now(key)}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_needed")
 
 
 async def test_who_removes_the_only_one_has_to_set_up_another(

@@ -3,7 +3,7 @@
 from typing import Any, NoReturn
 from uuid import UUID
 
-from pullse.access import sessions, throttle
+from pullse.access import policy, sessions, throttle
 from pullse.access import sign_in_queries as accounts
 from pullse.access.passkeys import ceremony, queries
 from pullse.access.passkeys.ceremony import NotAnswered, Site
@@ -83,6 +83,7 @@ async def add(
     made, handle = await answered(database, given, "add", f"session:{session_of(by)}", site)
     async with database.transaction() as db:
         await accounts.lock(db, agent_id) or sessions.no_session()
+        await policy.may_enrol(db, by)  # also if it is required only since this was begun
         id_, body = await keep(db, agent_id, made, handle, name, site)
         token = await sessions.renew(db, by=by, gained=["passkey"])
         data = {"agent_id": agent_id, "passkey_id": id_}

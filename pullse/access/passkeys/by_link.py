@@ -2,21 +2,30 @@
 A link that is used once, and a passkey in the place of a password.
 
 The password that there was is over then, as it would be with another one: whoever knew it
-shall not come in beside the passkey.
+shall not come in beside the passkey. Where a new password would not be enough to sign in, a
+new passkey is not made: a link is no way around a second factor.
 """
 
 from typing import Any
 from uuid import UUID, uuid4
 
-from pullse.access import links, sign_in_queries
+from pullse.access import links, policy, sign_in_queries, totp_queries
 from pullse.access.passkeys import actions, ceremony, queries
 from pullse.access.passkeys.ceremony import Site
 from pullse.access.passkeys.model import LinkedPasskey
 from pullse.access.secrets import hashed
 from pullse.access.sign_in_model import Person
+from pullse.errors import Conflict
 from pullse.kit import audit
-from pullse.kit.db import Database
+from pullse.kit.db import Database, Db
 from pullse.kit.events import Actor
+
+
+class SecondFactorSet(Conflict):
+    code = "second_factor_set"
+
+    def __init__(self) -> None:
+        super().__init__("You have a second factor: set a password instead, and sign in with both.")
 
 
 async def begin(database: Database, link: str, person: Person, site: Site) -> Any:
@@ -26,6 +35,7 @@ async def begin(database: Database, link: str, person: Person, site: Site) -> An
         if found.agent_id is None:
             handle, known = uuid4().bytes, []
         else:
+            await check_factors(db, found.agent_id)
             handle = await queries.handle_of(db, found.agent_id) or found.agent_id.bytes
             known = await queries.devices(db, found.agent_id, site.host)
         challenge = await actions.ask(db, "link", made_for(link), handle)
@@ -42,6 +52,7 @@ async def finish(
     made, handle = await actions.answered(database, given, "link", made_for(link), site)
     async with database.transaction() as db:
         agent_id, purpose = await links.enter(db, link, person, by=by)
+        await check_factors(db, agent_id)
         me = links.replace_id(by, f"agent:{agent_id}")
         id_, _ = await actions.keep(db, agent_id, made, handle, name, site)
         had_password = await sign_in_queries.remove_password(db, agent_id)
@@ -51,6 +62,13 @@ async def finish(
         if had_password:
             await audit.record(db, "password.removed", by=me, data={"agent_id": agent_id})
     return agent_id, purpose
+
+
+async def check_factors(db: Db, agent_id: UUID) -> None:
+    """Raises `SecondFactorSet`."""
+    codes = await totp_queries.find(db, agent_id)
+    if (codes is not None and codes.is_confirmed) or await policy.asks_for_passkey(db, agent_id):
+        raise SecondFactorSet
 
 
 def made_for(link: str) -> str:

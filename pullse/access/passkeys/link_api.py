@@ -4,6 +4,7 @@ from pullse.access.links import IsSetUp, no_link
 from pullse.access.passkeys import by_link
 from pullse.access.passkeys.actions import NoPasskey, PasskeyKnown
 from pullse.access.passkeys.api import MADE, TO_MAKE, NoPasskeysHere, asked, device, site_of
+from pullse.access.passkeys.by_link import SecondFactorSet
 from pullse.access.passkeys.model import LinkedPasskey, Options
 from pullse.access.secrets import is_secret
 from pullse.access.sign_in_model import Person, WhoSetIt
@@ -52,7 +53,7 @@ calls = [
         body_example={"name": AGENT["name"]},
         tag="sign-in",
         description="The link stays good.",
-        refuses=[NoPasskeysHere],
+        refuses=[SecondFactorSet, NoPasskeysHere],
         is_open=True,
         is_repeatable=False,
     ),
@@ -69,7 +70,7 @@ calls = [
         tag="sign-in",
         description="A password that there was is removed, and all sessions of the agent end. It "
         "does not sign in.",
-        refuses=[NoPasskey, PasskeyKnown, EmailTaken, IsSetUp, NoPasskeysHere],
+        refuses=[NoPasskey, SecondFactorSet, PasskeyKnown, EmailTaken, IsSetUp, NoPasskeysHere],
         is_open=True,
         is_repeatable=False,
     ),
