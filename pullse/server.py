@@ -94,6 +94,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     realtime = await app.open_realtime(
         database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
     )
+    secret = await app.open_secret(database, settings)
     guard = app.with_tokens(process.guard, database)
     refusals = Refusals(database)
     edge = app.build(
@@ -102,6 +103,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
         guard,
         readers=list(works),
         realtime=realtime,
+        secret=secret,
         refusals=refusals,
         proxies=Proxies(settings.proxies),
         rates=Rates(settings.rate) if settings.rate else None,

@@ -37,7 +37,7 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
-OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+)/?")
+OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+|(session|links/[^/]+)/passkey(/options)?)/?")
 """How one who is not known yet gets in."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE, COOKIE_OVER_TLS = b"pullse", b"__Host-pullse"
