@@ -12,6 +12,8 @@ from pullse.access import audit_api as audit
 from pullse.access import jobs as access_jobs
 from pullse.access import sign_in_api as sign_in
 from pullse.access.finder import Finder, SessionFinder
+from pullse.access.oidc import api as oidc
+from pullse.access.oidc.discovery import Live
 from pullse.access.refusals import Refusals
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
@@ -58,6 +60,7 @@ calls: list[Call] = [
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
+    *oidc.calls,
     *access.calls,
     *audit.calls,
     *health.calls,
@@ -93,6 +96,7 @@ def build(
     refusals: Refusals | None = None,
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
+    providers: Sequence[Live] = (),
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
@@ -103,6 +107,7 @@ def build(
         realtime,
         forgetting([find for find in finds if find is not None]),
         (refusals or Refusals(database)).note,
+        providers,
     )
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 

@@ -21,6 +21,7 @@ from typing import Any
 import uvloop
 
 from pullse import app
+from pullse.access.oidc.discovery import Live
 from pullse.access.refusals import Refusals
 from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
@@ -105,6 +106,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
         refusals=refusals,
         proxies=Proxies(settings.proxies),
         rates=Rates(settings.rate) if settings.rate else None,
+        providers=[Live(each) for each in settings.oidc],
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     server = SocketServer(edge, bound)

@@ -186,6 +186,8 @@ TABLES = (
     "links",
     "sessions",
     "sign_in_failures",
+    "identities",
+    "oidc_attempts",
     "audit",
     "agents",
     "realtime_keys",

@@ -17,6 +17,8 @@ NAMES = (
     "agent.disabled",
     "agent.enabled",
     "agent.deleted",
+    "identity.linked",
+    "identity.unlinked",
     "key.created",
     "key.revoked",
     "key.reset",

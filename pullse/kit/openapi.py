@@ -175,6 +175,9 @@ def parameters(call: Call, schemas: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 def path_parameter(name: str) -> dict[str, Any]:
     uuid = {"type": "string", "format": "uuid"}
+    if name == "provider":
+        word = {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,29}$"}
+        return {"name": name, "in": "path", "required": True, "schema": word}
     number = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999}
     schema = {"anyOf": [uuid, number]} if name == "ticket" else uuid
     return {"name": name, "in": "path", "required": True, "schema": schema}
@@ -202,7 +205,9 @@ def responses(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}}}
     if call.conditional and call.data:
         headers["ETag"] = {"schema": {"type": "string"}}
-    content: dict[str, Any] = {call.media_type: success(call)}
+    if call.status == 303:
+        headers["Location"] = {"schema": {"type": "string"}}
+    content: dict[str, Any] = {} if call.status == 303 else {call.media_type: success(call)}
     for media_type, text in call.also.items():
         content[media_type] = {"schema": {"type": "string", "description": text}}
     found: dict[str, Any] = {

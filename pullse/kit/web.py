@@ -90,6 +90,8 @@ class Services:
     """What is remembered of who may do what, after a commit that took a right away."""
     note_refusal: Callable[[Actor, "Call", Forbidden], None] = lambda actor, call, error: None
     """Told who was refused a permission; see access/refusals.py."""
+    providers: Any = ()
+    """By whom one may sign in, besides ourselves; see access/oidc."""
 
 
 class Request:
@@ -263,6 +265,12 @@ def succeeded(
         body,
         [JSON, (b"content-length", b"%d" % len(body)), *(headers or ())],
     )
+
+
+def see_other(location: str, headers: Headers | None = None) -> Answer:
+    """For a browser, which goes on there with a GET. `location` is ours or was checked."""
+    where = (b"location", location.encode("ascii"))
+    return Answer(303, b"", [where, (b"content-length", b"0"), *(headers or ())])
 
 
 def encoded(value: object) -> str:

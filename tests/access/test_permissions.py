@@ -24,6 +24,9 @@ OPEN = {
     "GET /health/ready",
     "POST /api/session",
     "POST /api/links/{link}",
+    "GET /api/sign-in/providers",
+    "GET /api/sign-in/oidc/{provider}",
+    "GET /api/sign-in/oidc/{provider}/callback",
 }
 
 
