@@ -15,6 +15,7 @@ from pullse.access.finder import Finder, SessionFinder
 from pullse.access.oidc import api as oidc
 from pullse.access.oidc.discovery import Live
 from pullse.access.refusals import Refusals
+from pullse.access.supabase import Either, Find, SupabaseFinder
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
@@ -112,7 +113,7 @@ def build(
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 
 
-def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
+def forgetting(finds: Sequence[Find]) -> Callable[[], None]:
     def forget() -> None:
         for find in finds:
             find.forget()
@@ -120,9 +121,14 @@ def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
     return forget
 
 
-def with_tokens(guard: LocalOwner | BearerToken, database: Database) -> Guard:
+def with_tokens(
+    guard: LocalOwner | BearerToken, database: Database, settings: Settings | None = None
+) -> Guard:
     """The guard that also knows the API tokens and the sessions of this database."""
-    return replace(guard, find=Finder(database), find_session=SessionFinder(database))
+    find: Find = Finder(database)
+    if settings is not None and (settings.supabase_auth or settings.supabase_jwt_secret):
+        find = Either(find, SupabaseFinder(database, settings))
+    return replace(guard, find=find, find_session=SessionFinder(database))
 
 
 async def open_realtime(

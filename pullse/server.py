@@ -95,7 +95,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     realtime = await app.open_realtime(
         database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
     )
-    guard = app.with_tokens(process.guard, database)
+    guard = app.with_tokens(process.guard, database, settings)
     refusals = Refusals(database)
     edge = app.build(
         database,
