@@ -206,5 +206,6 @@ class SupabaseFinder(Finder):
         is_same = isinstance(email, str) and email.lower() == str(proven.email).lower()
         if user.get("id") != proven.subject or not is_same:
             raise Untrue("the project knows another address of this user")
-        if not isinstance(user.get("email_confirmed_at"), str) or user.get("is_anonymous") is True:
+        confirmed = user.get("email_confirmed_at")
+        if not isinstance(confirmed, str) or not confirmed or user.get("is_anonymous") is True:
             raise Untrue("the project has not confirmed the address")

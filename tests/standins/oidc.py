@@ -23,14 +23,14 @@ CLIENT, SECRET = "pullse in tests", "a secret: with+signs"
 ADA = {"sub": "ada-at-the-provider", "email": "ada@example.org", "email_verified": True}
 
 
-class Any_(jws.JWSRegistry):
+class Lawless(jws.JWSRegistry):
     """Signs by whatever algorithm, as no library should."""
 
     def get_alg(self, name: str) -> Any:
         return self.algorithms[name]
 
 
-LAWLESS = Any_(strict_check_header=False)
+LAWLESS = Lawless(strict_check_header=False)
 
 
 def rsa(kid: str) -> jwk.RSAKey:

@@ -20,7 +20,7 @@ from pullse.access.sessions import secret_or_none, signed_in
 from pullse.access.sign_in_api import DEVICE, SESSION, SIGN_ON, browser_of, set_cookie
 from pullse.errors import Invalid, NotFound, Refusal, TooMany
 from pullse.kit import guard
-from pullse.kit.web import Answer, Call, Request, encoded, ok, see_other
+from pullse.kit.web import Answer, Call, Headers, Request, encoded, ok, see_other
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ async def callback(request: Request) -> Answer:
             by=request.actor,
         )
     except NotLetIn as error:
-        return see_other(f"{PAGE}?error={error.code}")
+        return ours(request, f"{PAGE}?error={error.code}")
     request.services.forget()
     request.services.tail.wake()
     cookies = [
@@ -90,7 +90,20 @@ async def callback(request: Request) -> Answer:
         set_cookie(request, DEVICE, finished.begun.device_token),
         set_cookie(request, SIGN_ON, ""),
     ]
-    return see_other(finished.return_to, cookies)
+    return ours(request, finished.return_to, cookies)
+
+
+def ours(request: Request, path: str, headers: Headers | None = None) -> Answer:
+    """
+    From the provider's page to one of ours.
+
+    To a browser, a redirect goes on being the other site's request, and `pullse dev` takes none
+    of those: there it is a step of our own.
+    """
+    if request.actor.id != "owner":
+        return see_other(path, headers)
+    step = (b"refresh", f"0; url={path}".encode("ascii"))
+    return Answer(200, b"", [step, (b"content-length", b"0"), *(headers or ())])
 
 
 async def index(request: Request) -> Answer:

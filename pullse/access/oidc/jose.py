@@ -7,6 +7,7 @@ as the secret of an HMAC, and `none` is no algorithm.
 
 import asyncio
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -141,13 +142,11 @@ def public_key(jwk: dict[str, Any]) -> PublicKey | None:
         return None
     try:
         key: Key
-        if kind == "RSA":
+        if kind == "RSA" and bits(jwk["n"]) >= RSA_BITS:
             key, names = (
                 RSAKey.import_key({n: jwk[n] for n in ("kty", "n", "e")}),
                 ["RS256", "PS256"],
             )
-            if key.public_key.key_size < RSA_BITS:
-                return None
         elif kind == "EC" and curve == "P-256":
             key = ECKey.import_key({n: jwk[n] for n in ("kty", "crv", "x", "y")})
             names = ["ES256"]
@@ -160,6 +159,11 @@ def public_key(jwk: dict[str, Any]) -> PublicKey | None:
     # the name of RFC 9864
     own = "EdDSA" if jwk.get("alg") == "Ed25519" else jwk.get("alg")
     return PublicKey(kid, frozenset(name for name in names if own in (None, name)), key)
+
+
+def bits(number: str) -> int:
+    """Of a base64url number."""
+    return int.from_bytes(urlsafe_b64decode(number + "=="), "big").bit_length()
 
 
 def verify_shared(token: str, secret: str) -> dict[str, Any]:
