@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-NAME_AT_MOST = 30
+NAME_AT_MOST, TITLE_AT_MOST = 30, 100
 PARTS = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET", "TITLE", "SCOPES", "CREATES", "DOMAINS")
 """What follows `PULLSE_OIDC_<NAME>_`."""
 CREATES = ("agent", "collaborator", "read_only")
@@ -78,7 +78,6 @@ class Reader:
         self._wrong = wrong
 
     def read(self) -> Provider:
-        name = self._name
         scopes = self._get("SCOPES", "openid email profile").split()
         if "openid" not in scopes or not all(SCOPE.fullmatch(each) for each in scopes):
             self._refuse("SCOPES", "words between spaces, and openid is one of them")
@@ -88,8 +87,8 @@ class Reader:
         if (creates is None) != (not domains):
             self._refuse("DOMAINS", "these and the role CREATES go together")
         return Provider(
-            name,
-            self._printable("TITLE", name.replace("-", " ").capitalize()),
+            self._name,
+            self._title(),
             self._issuer(),
             self._printable("CLIENT_ID"),
             self._printable("CLIENT_SECRET") if self._get("CLIENT_SECRET") else None,
@@ -104,12 +103,16 @@ class Reader:
     def _refuse(self, part: str, text: str) -> None:
         self._wrong.append(f"{setting(self._name, part)}: {text}")
 
-    def _printable(self, part: str, otherwise: str = "") -> str:
-        value = self._get(part, otherwise)
-        is_title = part == "TITLE" and value.isprintable() and 0 < len(value) <= 100
-        if not is_title and not PRINTABLE.fullmatch(value):
-            text = "needed" if not value else "printable ASCII characters, 1,000 at most"
-            self._refuse(part, "printable, 100 characters at most" if part == "TITLE" else text)
+    def _title(self) -> str:
+        value = self._get("TITLE", self._name.replace("-", " ").capitalize())
+        if not value.isprintable() or len(value) > TITLE_AT_MOST:
+            self._refuse("TITLE", f"printable, {TITLE_AT_MOST} characters at most")
+        return value
+
+    def _printable(self, part: str) -> str:
+        value = self._get(part)
+        if not PRINTABLE.fullmatch(value):
+            self._refuse(part, "needed; printable ASCII characters, 1,000 at most")
         return value
 
     def _issuer(self) -> str:

@@ -42,13 +42,15 @@ SLOW = (
     "tests/test_serving.py",
     "tests/gateway/test_bounds.py",
     "tests/gateway/test_processes.py",
+    "tests/access/test_oidc_provider.py",
     "tests/clients/test_ably_",
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
 )
 """
-Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts.
+Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts,
+a provider that Node runs.
 """
 
 FIRST = "tests/clients/test_silence.py"
