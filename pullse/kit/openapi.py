@@ -205,14 +205,14 @@ def responses(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
     headers: dict[str, Any] = {"X-Request-Id": {"schema": {"type": "string"}}}
     if call.conditional and call.data:
         headers["ETag"] = {"schema": {"type": "string"}}
-    if call.status == 303:
-        headers["Location"] = {"schema": {"type": "string"}}
-    content: dict[str, Any] = {} if call.status == 303 else {call.media_type: success(call)}
+    content: dict[str, Any] = {call.media_type: success(call)}
     for media_type, text in call.also.items():
         content[media_type] = {"schema": {"type": "string", "description": text}}
-    found: dict[str, Any] = {
-        str(call.status): {"description": call.message, "headers": headers, "content": content}
-    }
+    own: dict[str, Any] = {"description": call.message, "headers": headers, "content": content}
+    if call.status == 303:
+        headers["Location"] = {"schema": {"type": "string"}}
+        del own["content"]
+    found: dict[str, Any] = {str(call.status): own}
     if call.conditional and call.method == "GET":
         found["304"] = {"description": "It is still at the version you have."}
     for status in sorted(statuses(call)):

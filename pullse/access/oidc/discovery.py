@@ -63,6 +63,8 @@ class Live:
 
     async def metadata(self) -> Metadata:
         """Raises `Failed`."""
+        if self._metadata is not None and self._clock() - self._read_at < FRESH:
+            return self._metadata
         async with self._lock:
             now = self._clock()
             if self._metadata is not None and now - self._read_at < FRESH:

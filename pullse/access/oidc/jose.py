@@ -45,6 +45,9 @@ class PublicKey(Struct, frozen=True):
 class Registry(JWSRegistry):
     """One algorithm; headers may have parameters that we don't know, but none that we have to."""
 
+    max_header_length = 4096
+    """Some name a certificate."""
+
     def __init__(self, algorithm: str) -> None:
         super().__init__(algorithms=[algorithm], strict_check_header=False)
 
@@ -80,7 +83,7 @@ class Keys:
         """Raises `Untrue`, and `Failed` when the keys can't be read."""
         header = header_of(token)
         algorithm, kid = header.get("alg"), header.get("kid")
-        if algorithm not in ALGORITHMS:
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise Untrue("its algorithm is not one of ours")
         if kid is not None and not isinstance(kid, str):
             raise Untrue("its key id is no text")
@@ -107,7 +110,9 @@ class Keys:
         ]
 
     async def _read(self, age: float) -> None:
-        """Unless they were read less than `age` seconds ago; all who come meanwhile wait."""
+        """Unless they were read less than `age` seconds ago; who needs that waits for it."""
+        if self._clock() - self._read_at < age:
+            return
         async with self._lock:
             now = self._clock()
             if now - self._read_at < age:
@@ -196,7 +201,7 @@ def unproven(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         if len(token) > LENGTH_AT_MOST or token.count(".") != 2:
             raise Untrue("it is no signed token")
-        found = jws.extract_compact(token.encode("ascii"))
+        found = jws.extract_compact(token.encode("ascii"), registry=SHARED)
         claims = msgspec.json.decode(found.payload or b"")
     except (JoseError, msgspec.DecodeError, RecursionError, TypeError, ValueError) as error:
         raise Untrue("it can't be read") from error
