@@ -44,6 +44,12 @@ async def person(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def come_in(client: httpx.AsyncClient, name: str = "corp") -> None:
+    """Whoever is refused keeps the session that they had, so the answer has to say it."""
+    answer = await sign_in(client, name)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
 async def who(client: httpx.AsyncClient) -> Any:
     """The agent of the session, or None."""
     answer = await client.get("/api/sessions")
@@ -144,7 +150,7 @@ async def test_the_case_of_an_address_says_nothing(
 ) -> None:
     agent_id = await hire(database, "Ada")
     provider.person["email"] = "ADA@Example.org"
-    await sign_in(person)
+    await come_in(person)
     assert await who(person) == str(agent_id)
 
 
@@ -173,16 +179,16 @@ async def test_afterwards_issuer_and_subject_say_who_it_is_and_no_address(
     person: httpx.AsyncClient, edge: Edge, database: Database, provider: Provider
 ) -> None:
     ada, ben = await hire(database, "Ada"), await hire(database, "Ben")
-    await sign_in(person)
+    await come_in(person)
     provider.person["email"] = "ben@example.org"
-    await sign_in(person)
+    await come_in(person)
     assert await who(person) == str(ada)
     del provider.person["email_verified"]
-    await sign_in(person)
+    await come_in(person)
     assert await who(person) == str(ada)
     provider.person = {**ADA, "sub": "somebody else", "email": "ben@example.org"}
     async with browser(edge) as other:
-        await sign_in(other)
+        await come_in(other)
         assert await who(other) == str(ben)
     assert len(await audited(database, "identity.linked")) == 2
 
@@ -197,7 +203,7 @@ async def test_the_same_subject_at_another_provider_is_somebody_else(
         edge = edge_with(database, tail, *lives)
         for name, agent_id in (("corp", ada), ("google", ben), ("corp", ada)):
             async with browser(edge) as client:
-                await sign_in(client, name)
+                await come_in(client, name)
                 assert await who(client) == str(agent_id)
 
 
@@ -233,9 +239,9 @@ async def test_an_address_in_the_user_info_is_as_good(
     agent_id = await hire(database, "Ada")
     provider.person = {"sub": ADA["sub"]}
     provider.info = {"email": "ada@example.org", "email_verified": True}
-    await sign_in(person)
+    await come_in(person)
     assert await who(person) == str(agent_id)
-    await sign_in(person)
+    await come_in(person)
     assert provider.asked_for("/me") == 1  # who is known needs no address
 
 
@@ -276,7 +282,7 @@ async def test_a_disabled_agent_is_refused_linked_or_not(
     await run(database, "UPDATE agents SET state = 'disabled'")
     assert refusal(await sign_in(person)) == "no_account"
     await run(database, "UPDATE agents SET state = 'active'")
-    await sign_in(person)
+    await come_in(person)
     await run(database, "UPDATE agents SET state = 'disabled'")
     assert refusal(await sign_in(person)) == "no_account"
     rows = [json.loads(data) for _, data, _ in await audited(database, "sign_in.failed")]
@@ -288,11 +294,11 @@ async def test_who_was_removed_and_hired_again_is_let_in_as_the_new_agent(
     person: httpx.AsyncClient, database: Database
 ) -> None:
     await hire(database, "Ada")
-    await sign_in(person)
+    await come_in(person)
     await run(database, "UPDATE agents SET deleted_at = now()")
     assert refusal(await sign_in(person)) == "no_account"
     again = await hire(database, "Ada")
-    await sign_in(person)
+    await come_in(person)
     assert await who(person) == str(again)
 
 
@@ -311,9 +317,9 @@ async def test_where_it_is_set_a_verified_address_of_the_domain_gets_an_account(
 ) -> None:
     provider.person |= {"name": "Ada Lovelace", "email": "Ada@Example.ORG"}
     async with browser(generous) as client:
-        await sign_in(client)
+        await come_in(client)
         agent_id = await who(client)
-        await sign_in(client)
+        await come_in(client)
         assert await who(client) == agent_id
     async with database.session() as db:
         ((name, role, state),) = await db.rows("SELECT name, role, state FROM agents")
@@ -420,7 +426,7 @@ async def test_it_ends_the_session_that_the_browser_had(
     await hire_with_password(database, "Ada")
     await enter(person)
     old = person.cookies["pullse"]
-    await sign_in(person)
+    await come_in(person)
     assert person.cookies["pullse"] != old
     answer = await person.get("/api/sessions")
     assert len(answer.json()["data"]["records"]) == 1
@@ -430,9 +436,9 @@ async def test_a_browser_that_was_here_before_keeps_its_device_cookie(
     person: httpx.AsyncClient, database: Database
 ) -> None:
     await hire(database, "Ada")
-    await sign_in(person)
+    await come_in(person)
     device = person.cookies["pullse-device"]
-    await sign_in(person)
+    await come_in(person)
     assert person.cookies["pullse-device"] == device
 
 
@@ -451,10 +457,10 @@ async def test_one_sees_ones_own_identities(
 ) -> None:
     await hire(database, "Ada")
     await hire(database, "Ben")
-    await sign_in(person)
+    await come_in(person)
     async with browser(edge) as other:
         provider.person = {**ADA, "sub": "ben", "email": "ben@example.org"}
-        await sign_in(other)
+        await come_in(other)
         (his,) = await linked(other)
         gone = await person.delete(f"/api/session/identities/{his['id']}")
         assert gone.status_code == 404
@@ -470,7 +476,7 @@ async def test_the_last_way_in_stays(
     person: httpx.AsyncClient, database: Database, tail: Tail, provider: Provider
 ) -> None:
     agent_id = await hire(database, "Ada")
-    await sign_in(person)
+    await come_in(person)
     (identity,) = await linked(person)
     answer = await person.delete(f"/api/session/identities/{identity['id']}")
     assert (answer.status_code, answer.json()["code"]) == (409, "last_way_in")
@@ -493,7 +499,7 @@ async def test_who_has_a_password_unlinks_what_they_want(
     person: httpx.AsyncClient, edge: Edge, database: Database, provider: Provider
 ) -> None:
     agent_id = await hire_with_password(database, "Ada")
-    await sign_in(person)
+    await come_in(person)
     (identity,) = await linked(person)
     answer = await person.delete(f"/api/session/identities/{identity['id']}")
     assert answer.status_code == 200
@@ -529,5 +535,5 @@ async def test_an_address_that_begins_again_and_again_has_to_wait(
         assert refusal(answer) == "too_many"
         # who is on the way already comes in, and makes it well again
     async with browser(edge, address="192.0.2.2") as client:
-        await sign_in(client)
+        await come_in(client)
         assert await who(client) is not None

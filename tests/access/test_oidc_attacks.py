@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
 import gzip
 import hashlib
 import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -24,6 +26,7 @@ from joserfc.errors import SecurityWarning
 from pullse.access.oidc import claims, jose, outgoing
 from pullse.access.oidc.discovery import Live
 from pullse.access.oidc.jose import Untrue
+from pullse.access.oidc.outgoing import Failed
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.tail import Tail
@@ -652,6 +655,74 @@ async def test_any_other_answer_that_cant_be_used_lets_nobody_in(
     provider.instead[path] = odd
     assert refusal(await sign_in(person)) == "provider_failed"
     assert await is_nobody(database)
+
+
+async def padded(right: Response) -> Response:
+    body = right.body[:-1] + b',"a":"' + b"a" * outgoing.AT_MOST + b'"}'
+    return replace(right, body=body)
+
+
+async def delayed(right: Response) -> Response:
+    await asyncio.sleep(1)
+    return right
+
+
+async def moved(right: Response) -> Response:
+    """A redirect that has the right answer with it, and leads to it too."""
+    ways = {b"authorization_endpoint": "/.well-known/openid-configuration", b'"keys"': "/jwks"}
+    ways |= {b"id_token": "/token", b'"sub"': "/me"}
+    path = next(path for word, path in ways.items() if word in right.body)
+    return replace(right, status=307, headers=(("Location", f"/again{path}"),))
+
+
+async def denied(right: Response) -> Response:
+    return replace(right, status=403)
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/jwks", "/token", "/me"])
+@pytest.mark.parametrize("spoil", [padded, delayed, moved, denied], ids=lambda f: f.__name__)
+async def test_a_right_answer_that_is_too_long_too_late_or_elsewhere_is_none(
+    spoil: Any,
+    path: str,
+    person: httpx.AsyncClient,
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outgoing, "PATIENCE", 0.7)
+    provider.person = {"sub": "ada"}
+    provider.info = {**ADA, "sub": "ada"}
+    provider.spoilt[path] = spoil
+    start = await person.get("/api/sign-in/oidc/corp")
+    if path.startswith("/.well"):
+        assert refusal(start) == "provider_failed"
+        return
+    assert refusal(await person.get(await visit(start.headers["location"]))) == "provider_failed"
+
+
+async def test_an_answer_that_drips_in_is_not_waited_for_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No single byte is late."""
+    is_over = asyncio.Event()
+
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n")
+            for _ in range(200):
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        is_over.set()
+
+    monkeypatch.setattr(outgoing, "PATIENCE", 0.5)
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Failed, match="took more than"):
+            await outgoing.get(f"http://127.0.0.1:{port}/")
+        await is_over.wait()
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ class Provider:
         self.sign: Callable[[dict[str, Any]], str] = self._sign
         self.instead: dict[str, Callable[[], Awaitable[Response]]] = {}
         """Of a path: something else than its answer."""
+        self.spoilt: dict[str, Callable[[Response], Awaitable[Response]]] = {}
+        """Of a path: what becomes of its right answer."""
         self.asked: list[Request] = []
         self._codes: dict[str, dict[str, str]] = {}
         self._access: dict[str, str] = {}
@@ -85,8 +87,9 @@ class Provider:
             "/token": self._exchange,
             "/me": self._tell,
         }
-        way = ways.get(request.path)
-        return Response(404, "text/plain", b"no") if way is None else way(request)
+        way = ways.get(request.path.removeprefix("/again"))
+        right = Response(404, "text/plain", b"no") if way is None else way(request)
+        return await self.spoilt[request.path](right) if request.path in self.spoilt else right
 
     def _describe(self, _: Request) -> Response:
         found = {
