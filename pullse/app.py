@@ -14,9 +14,12 @@ from pullse.access import policy_api as policies
 from pullse.access import sign_in_api as sign_in
 from pullse.access import totp
 from pullse.access.finder import Finder, SessionFinder
+from pullse.access.oidc import api as oidc
+from pullse.access.oidc.discovery import Live
 from pullse.access.passkeys import api as passkeys
 from pullse.access.passkeys import link_api as passkeys_by_link
 from pullse.access.refusals import Refusals
+from pullse.access.supabase import Either, Find, SupabaseFinder
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
@@ -69,6 +72,7 @@ calls: list[Call] = [
     *passkeys.calls,
     *passkeys_by_link.calls,
     *policies.calls,
+    *oidc.calls,
     *access.calls,
     *audit.calls,
     *health.calls,
@@ -105,6 +109,7 @@ def build(
     refusals: Refusals | None = None,
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
+    providers: Sequence[Live] = (),
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
@@ -118,11 +123,12 @@ def build(
         forgetting([find for find in finds if find is not None]),
         (refusals or Refusals(database)).note,
         secret=secret,
+        providers=providers,
     )
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 
 
-def forgetting(finds: Sequence[Finder | Holders]) -> Callable[[], None]:
+def forgetting(finds: Sequence[Find | Holders]) -> Callable[[], None]:
     def forget() -> None:
         for find in finds:
             find.forget()
@@ -130,9 +136,14 @@ def forgetting(finds: Sequence[Finder | Holders]) -> Callable[[], None]:
     return forget
 
 
-def with_tokens(guard: LocalOwner | BearerToken, database: Database) -> Guard:
+def with_tokens(
+    guard: LocalOwner | BearerToken, database: Database, settings: Settings | None = None
+) -> Guard:
     """The guard that also knows the API tokens and the sessions of this database."""
-    return replace(guard, find=Finder(database), find_session=SessionFinder(database))
+    find: Find = Finder(database)
+    if settings is not None and (settings.supabase_auth or settings.supabase_jwt_secret):
+        find = Either(find, SupabaseFinder(database, settings))
+    return replace(guard, find=find, find_session=SessionFinder(database))
 
 
 async def open_secret(database: Database, settings: Settings) -> Secret | None:

@@ -21,6 +21,7 @@ from typing import Any
 import uvloop
 
 from pullse import app
+from pullse.access.oidc.discovery import Live
 from pullse.access.refusals import Refusals
 from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
@@ -95,7 +96,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
         database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
     )
     secret = await app.open_secret(database, settings)
-    guard = app.with_tokens(process.guard, database)
+    guard = app.with_tokens(process.guard, database, settings)
     refusals = Refusals(database)
     edge = app.build(
         database,
@@ -107,6 +108,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
         refusals=refusals,
         proxies=Proxies(settings.proxies),
         rates=Rates(settings.rate) if settings.rate else None,
+        providers=[Live(each) for each in settings.oidc],
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     server = SocketServer(edge, bound)

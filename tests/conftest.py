@@ -44,6 +44,7 @@ SLOW = (
     "tests/test_serving.py",
     "tests/gateway/test_bounds.py",
     "tests/gateway/test_processes.py",
+    "tests/access/test_oidc_provider.py",
     "tests/clients/test_ably_",
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
@@ -51,7 +52,7 @@ SLOW = (
 )
 """
 Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
-many cuts.
+many cuts, a provider that Node runs.
 """
 
 FIRST = "tests/clients/test_silence.py"
@@ -194,6 +195,8 @@ TABLES = (
     "policies",
     "sessions",
     "sign_in_failures",
+    "identities",
+    "oidc_attempts",
     "audit",
     "agents",
     "realtime_keys",

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pullse import app, cli, settings
+from pullse import app, cli, providers, settings
 from pullse.access import audit
 from pullse.realtime import feed
 
@@ -25,6 +25,11 @@ def text(name: str) -> str:
 @pytest.mark.parametrize("name", settings.NAMES)
 def test_a_setting_is_documented(name: str) -> None:
     assert f"`{name}`" in text("docs/settings.md")
+
+
+@pytest.mark.parametrize("part", providers.PARTS)
+def test_a_setting_of_each_provider_is_documented(part: str) -> None:
+    assert f"`PULLSE_OIDC_<NAME>_{part}`" in text("docs/settings.md")
 
 
 @pytest.mark.parametrize("call", app.calls, ids=lambda call: call.name)
@@ -66,6 +71,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         "docs/api/audit.md",
         "docs/api/tokens.md",
         "docs/api/sign-in.md",
+        "docs/api/single-sign-on.md",
     ],
 )
 async def test_examples_answer_as_shown(page: str, live: httpx.AsyncClient) -> None:

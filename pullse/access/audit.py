@@ -22,6 +22,8 @@ NAMES = (
     "team.deleted",
     "team.joined",
     "team.left",
+    "identity.linked",
+    "identity.unlinked",
     "key.created",
     "key.revoked",
     "key.reset",

@@ -37,9 +37,9 @@ from pullse.kit.idempotency import Once
 from pullse.kit.web import Answer, Call, Request, encoded, ok
 
 DAY = 86_400
-SESSION, DEVICE = b"", b"-device"
+SESSION, DEVICE, SIGN_ON = b"", b"-device", b"-oidc"
 """What follows the cookie's name."""
-KEPT = {SESSION: 90 * DAY, DEVICE: 180 * DAY}
+KEPT = {SESSION: 90 * DAY, DEVICE: 180 * DAY, SIGN_ON: 600}
 
 EXAMPLE = {
     "id": "019aa4b2-3c0d-7e1f-8a2b-4c5d6e7f8091",

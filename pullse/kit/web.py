@@ -93,6 +93,8 @@ class Services:
     """Told who was refused a permission; see access/refusals.py."""
     secret: Secret | None = None
     """The installation's; None where it can't be had."""
+    providers: Any = ()
+    """By whom one may sign in, besides ourselves; see access/oidc."""
 
 
 class Request:
@@ -267,6 +269,12 @@ def succeeded(
         body,
         [JSON, (b"content-length", b"%d" % len(body)), *(headers or ())],
     )
+
+
+def see_other(location: str, headers: Headers | None = None) -> Answer:
+    """For a browser, which goes on there with a GET. `location` is ours or was checked."""
+    where = (b"location", location.encode("ascii"))
+    return Answer(303, b"", [where, (b"content-length", b"0"), *(headers or ())])
 
 
 def encoded(value: object) -> str:

@@ -28,6 +28,9 @@ OPEN = {
     "POST /api/links/{link}",
     "POST /api/links/{link}/passkey",
     "POST /api/links/{link}/passkey/options",
+    "GET /api/sign-in/providers",
+    "GET /api/sign-in/oidc/{provider}",
+    "GET /api/sign-in/oidc/{provider}/callback",
 }
 
 

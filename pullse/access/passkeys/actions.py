@@ -1,5 +1,6 @@
 """The verbs about passkeys, each with its row of the audit trail."""
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -157,16 +158,27 @@ async def rename(db: Db, passkey_id: UUID, name: str, *, by: Actor) -> str:
     return await queries.rename(db, signed_in(by), passkey_id, name) or no_passkey()
 
 
-async def remove(database: Database, passkey_id: UUID, password: str | None, *, by: Actor) -> str:
-    """This session's new token; all others end. Takes a fresh proof, as `sessions.prove` says."""
+async def remove(
+    database: Database,
+    passkey_id: UUID,
+    password: str | None,
+    *,
+    issuers: Sequence[str] = (),
+    by: Actor,
+) -> str:
+    """
+    This session's new token; all others end. Takes a fresh proof, as `sessions.prove` says.
+
+    `issuers` are those by which one signs in. Raises `LastWayIn`.
+    """
     account = await sessions.prove(database, password, by=by)
     async with database.transaction() as db:
-        now = await accounts.lock(db, account.id) or sessions.no_session()
+        await accounts.lock(db, account.id) or sessions.no_session()
         if not await queries.remove(db, account.id, passkey_id):
             no_passkey()
-        has_more = await queries.has_any(db, account.id)
-        if now.hash is None and not has_more:
+        if not await accounts.has_way_in(db, account.id, issuers):
             raise LastWayIn
+        has_more = await queries.has_any(db, account.id)
         token = await sessions.renew(db, by=by, lost=[] if has_more else ["passkey"])
         data = {"agent_id": account.id, "passkey_id": passkey_id}
         await audit.record(db, "passkey.removed", by=by, data=data)

@@ -147,7 +147,10 @@ async def rename(request: Request) -> Answer:
 
 async def remove(request: Request) -> Answer:
     given, id_ = await request.read_body(Proof), id_in_path(request)
-    token = await actions.remove(request.database, id_, given.password, by=request.actor)
+    issuers = [each.issuer for each in request.services.providers]
+    token = await actions.remove(
+        request.database, id_, given.password, issuers=issuers, by=request.actor
+    )
     return ok(request, headers=[renewed(request, token)])
 
 
