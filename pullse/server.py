@@ -96,6 +96,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     )
     guard = app.with_tokens(process.guard, database)
     refusals = Refusals(database)
+    rates = Rates(settings.rate) if settings.rate else None
     edge = app.build(
         database,
         tail,
@@ -104,9 +105,11 @@ async def serve(process: Process, bound: socket.socket) -> None:
         realtime=realtime,
         refusals=refusals,
         proxies=Proxies(settings.proxies),
-        rates=Rates(settings.rate) if settings.rate else None,
+        rates=rates,
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
+    if rates is not None:
+        works["rates"] = lambda: rates.run(database)
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
@@ -132,6 +135,8 @@ async def serve(process: Process, bound: socket.socket) -> None:
             with contextlib.suppress(Refusal):
                 await realtime.stop()
                 await refusals.write()
+                if rates is not None:
+                    await rates.exchange(database)
     finally:
         await database.close()
 

@@ -188,6 +188,7 @@ TABLES = (
     "jobs",
     "schedules",
     "idempotency_keys",
+    "request_rates",
     "tickets",
     "api_tokens",
     "passwords",
