@@ -68,15 +68,13 @@ class Finder:
         self._is_due = False
 
     async def __call__(self, token: str) -> Visitor | None:
-        if not self.is_well_formed(token):
-            return None
         hash_, now = hashed(token), self._clock()
         found = self._known.get(hash_)
         if found is not None and now < found.good_until:
             if now >= found.noted_until:
                 self._note(found, now)
             return found.visitor
-        if now < self._unknown.get(hash_, now):
+        if not self.is_well_formed(token) or now < self._unknown.get(hash_, now):
             return None
         asking = self._asking.get(hash_)
         if asking is None:

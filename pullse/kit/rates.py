@@ -46,6 +46,20 @@ class Spent(Struct, frozen=True):
     spent: float
 
 
+class Bucket:
+    """What an actor has spent, when that was so, and how much of it the database does not know."""
+
+    __slots__ = ("at", "spent", "untold")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.spent = 0.0
+        self.untold = 0
+
+    def spent_by(self, now: float, rate: float) -> float:
+        return max(self.spent - (now - self.at) * rate, 0.0)
+
+
 class Rates:
     def __init__(
         self, rate: int, *, clock: Callable[[], float] = time.monotonic, most: int = KEPT_AT_MOST
@@ -54,10 +68,9 @@ class Rates:
         self._clock = clock
         self._most = most
         self._much = rate * EACH
-        self._spent: dict[str, tuple[float, float]] = {}
-        """Requests, and when that was so: at the last one. Who asked longest ago is first."""
-        self._untold: dict[str, int] = {}
-        """Requests that the database does not know of."""
+        self._buckets: dict[str, Bucket] = {}
+        """Who asked longest ago is first."""
+        self._untold: dict[str, Bucket] = {}
         self._is_some = asyncio.Event()
         self._is_much = asyncio.Event()
         self._policy = (b"ratelimit-policy", b'"default";q=%d;w=%d' % (rate * WINDOW, WINDOW))
@@ -66,41 +79,49 @@ class Rates:
         """
         For one more request: the seconds to wait, 0 if it may pass, and what is told of it.
 
-        A request that may not pass takes nothing.
+        A request that may not pass takes nothing. Each request of the API pays for this.
         """
-        now = self._clock()
-        spent, at = self._spent.pop(actor, (0.0, now))
-        spent = max(spent - (now - at) * self._rate, 0.0)
-        left = self._rate * WINDOW - spent
+        now, rate = self._clock(), self._rate
+        bucket = self._buckets.pop(actor, None) or self._new(now)
+        self._buckets[actor] = bucket
+        spent = bucket.spent - (now - bucket.at) * rate
+        if spent < 0.0:
+            spent = 0.0
+        bucket.at = now
+        left = rate * WINDOW - spent
         wait = 0
         if left > 1 - DUST:
             left -= 1
             spent += 1
-            reset = math.ceil(spent / self._rate - DUST)
-            self._note(actor)
+            reset = math.ceil(spent / rate - DUST)
+            if bucket.untold:
+                bucket.untold += 1
+            else:
+                self._begin(actor, bucket)
+            if bucket.untold >= self._much:
+                self._is_much.set()
         else:
-            wait = reset = max(math.ceil((1 - left) / self._rate - DUST), 1)
-        self._keep(actor, spent, now)
-        told = b'"default";r=%d;t=%d' % (max(int(left + DUST), 0), reset)
+            wait = reset = max(math.ceil((1 - left) / rate - DUST), 1)
+        bucket.spent = spent
+        told = b'"default";r=%d;t=%d' % (int(left + DUST) if left > 0 else 0, reset)
         return wait, [self._policy, (b"ratelimit", told)]
 
-    def _note(self, actor: str) -> None:
-        untold = self._untold.get(actor, 0) + 1
-        if untold > 1 or len(self._untold) < self._most:
-            self._untold[actor] = untold
-        if untold >= self._much:
-            self._is_much.set()
-        if untold == 1:
-            self._is_some.set()
-
-    def _keep(self, actor: str, spent: float, now: float) -> None:
+    def _new(self, now: float) -> Bucket:
         """If there are too many, those who asked longest ago begin anew."""
-        kept = self._spent
-        kept[actor] = (spent, now)
-        oldest = next(iter(kept))
-        while len(kept) > self._most or kept[oldest][1] <= now - WINDOW:
-            del kept[oldest]
+        kept = self._buckets
+        while kept:
             oldest = next(iter(kept))
+            if len(kept) < self._most and kept[oldest].at > now - WINDOW:
+                break
+            del kept[oldest]
+        return Bucket(now)
+
+    def _begin(self, actor: str, bucket: Bucket) -> None:
+        """There is something to tell of it."""
+        if len(self._untold) < self._most:
+            self._untold[actor] = bucket
+            bucket.untold = 1
+            self._is_some.set()
 
     # Between the processes
 
@@ -131,24 +152,20 @@ class Rates:
         for start in range(0, len(untold), TOGETHER):
             some = untold[start : start + TOGETHER]
             asked = self._clock()
-            here = [self._here(actor, asked) for actor, _ in some]
+            here = [bucket.spent_by(asked, self._rate) for _, bucket in some]
+            told = [bucket.untold for _, bucket in some]
+            for _, bucket in some:
+                bucket.untold = 0
             async with database.session() as db:
-                heard = await exchange(
-                    db, [actor for actor, _ in some], here, [told for _, told in some], self._rate
-                )
+                heard = await exchange(db, [actor for actor, _ in some], here, told, self._rate)
             for each in heard:
                 self._hear(each, asked)
 
-    def _here(self, actor: str, now: float) -> float:
-        """What it has spent by now, as far as is known here."""
-        spent, at = self._spent.get(actor, (0.0, now))
-        return max(spent - (now - at) * self._rate, 0.0)
-
     def _hear(self, heard: Spent, asked: float) -> None:
         """It was so when we asked; what was spent here since then comes on top."""
-        if heard.actor in self._spent:
-            since = self._untold.get(heard.actor, 0)
-            self._spent[heard.actor] = (heard.spent + since, asked)
+        bucket = self._buckets.get(heard.actor)
+        if bucket is not None:
+            bucket.spent, bucket.at = heard.spent + bucket.untold, asked
 
 
 async def exchange(

@@ -202,7 +202,7 @@ async def test_while_nobody_asks_nothing_is_told(
     exchange = rates.exchange
 
     async def counted(database: Database) -> None:
-        told.append(dict(rates._untold))
+        told.append({actor: each.untold for actor, each in rates._untold.items()})
         await exchange(database)
 
     monkeypatch.setattr(rates, "exchange", counted)
