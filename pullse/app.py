@@ -29,6 +29,7 @@ from pullse.gateway.keys import DevKey, claim
 from pullse.gateway.opening import Realtime, opened
 from pullse.gateway.sandbox import Sandbox
 from pullse.kit import idempotency
+from pullse.kit import rates as limits
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import BearerToken, LocalOwner
@@ -88,7 +89,7 @@ calls: list[Call] = [
     ),
 ]
 
-slices = (idempotency, access_jobs, ticket_jobs, gateway_jobs)
+slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}

@@ -98,6 +98,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     secret = await app.open_secret(database, settings)
     guard = app.with_tokens(process.guard, database, settings)
     refusals = Refusals(database)
+    rates = Rates(settings.rate) if settings.rate else None
     edge = app.build(
         database,
         tail,
@@ -107,10 +108,12 @@ async def serve(process: Process, bound: socket.socket) -> None:
         secret=secret,
         refusals=refusals,
         proxies=Proxies(settings.proxies),
-        rates=Rates(settings.rate) if settings.rate else None,
+        rates=rates,
         providers=[Live(each) for each in settings.oidc],
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
+    if rates is not None:
+        works["rates"] = lambda: rates.run(database)
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
@@ -136,6 +139,8 @@ async def serve(process: Process, bound: socket.socket) -> None:
             with contextlib.suppress(Refusal):
                 await realtime.stop()
                 await refusals.write()
+                if rates is not None:
+                    await rates.exchange(database)
     finally:
         await database.close()
 

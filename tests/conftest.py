@@ -35,6 +35,7 @@ from pullse.kit.postgres import start
 from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from pullse.settings import Settings
+from tests import sockets
 
 TEMPLATE = "template_pullse"
 SLOW = (
@@ -62,6 +63,8 @@ SECRET = "the secret of an installation for tests"
 
 numbers = itertools.count()
 
+sockets.watch()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the slow ones too, as CI does")
@@ -75,6 +78,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.nodeid.startswith(SLOW)]
     items[:] = [item for item in items if item not in set(slow)]
     config.hook.pytest_deselected(items=slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """After the last fixture, when the test's own loop is closed."""
+    yield
+    sockets.check()
 
 
 @pytest.fixture(scope="session")
@@ -182,6 +192,7 @@ TABLES = (
     "jobs",
     "schedules",
     "idempotency_keys",
+    "request_rates",
     "tickets",
     "team_members",
     "teams",

@@ -15,6 +15,7 @@ from pullse.realtime import feed
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -58,6 +59,19 @@ def test_a_command_is_documented(name: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", ["docs/asvs.md", "docs/security.md"])
+def test_what_is_named_to_show_it_is_a_test(page: str) -> None:
+    named = TEST.findall(text(page))
+    assert len(named) > 20
+    missing = [f"{file}::{name}" for file, name in named if not is_test(file, name)]
+    assert not missing
+
+
+def is_test(file: str, name: str) -> bool:
+    path = ROOT / file
+    return path.exists() and (not name or f"def {name}(" in path.read_text())
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are for curl")

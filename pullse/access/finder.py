@@ -69,9 +69,10 @@ class Finder:
         self._is_due = False
 
     async def __call__(self, token: str) -> Visitor | None:
-        if not self.is_well_formed(token):
+        key = hashed(token)
+        if key not in self._known and not self.is_well_formed(token):
             return None
-        return await self.find(hashed(token))
+        return await self.find(key)
 
     async def find(self, key: Any) -> Visitor | None:
         """What `look_up` knows of this key, read within the last second."""

@@ -60,7 +60,10 @@ def is_open_get(scope: Any) -> bool:
 
 
 def bearer(headers: dict[bytes, bytes]) -> str | None:
-    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+    value = headers.get(b"authorization")
+    if value is None:
+        return None
+    scheme, _, given = value.partition(b" ")
     return given.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
 
 
