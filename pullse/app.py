@@ -1,6 +1,7 @@
 """The composition root: the one module that knows every slice and adds up what each offers."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,8 +11,10 @@ from pullse import __version__
 from pullse.access import api as access
 from pullse.access import audit_api as audit
 from pullse.access import jobs as access_jobs
+from pullse.access import pages as access_pages
 from pullse.access import sign_in_api as sign_in
 from pullse.access.finder import Finder, SessionFinder
+from pullse.access.pages import viewer
 from pullse.access.refusals import Refusals
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
@@ -27,6 +30,7 @@ from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.jobs import Every, Job
 from pullse.kit.metrics import Metrics
 from pullse.kit.openapi import describe
+from pullse.kit.pages import with_ways_back
 from pullse.kit.proxies import NOBODY, Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.relay import Reactions
@@ -38,6 +42,8 @@ from pullse.settings import Settings
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
+from pullse.web import frame
+from pullse.web.frame import Frame
 
 
 async def openapi(request: Request) -> Answer:
@@ -73,6 +79,9 @@ calls: list[Call] = [
     ),
 ]
 
+pages: list[Call] = with_ways_back([*frame.pages, *access_pages.pages])
+places = [*access_pages.places]
+
 slices = (idempotency, access_jobs, ticket_jobs, gateway_jobs)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
@@ -93,8 +102,12 @@ def build(
     refusals: Refusals | None = None,
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
+    key: bytes | None = None,
 ) -> Edge:
-    """The whole ASGI application; `readers` of facts are those that health looks at."""
+    """
+    The whole ASGI application; `readers` of facts are those that health looks at, `key` is
+    the same in all processes of the installation.
+    """
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
     services = Services(
         database,
@@ -103,8 +116,17 @@ def build(
         realtime,
         forgetting([find for find in finds if find is not None]),
         (refusals or Refusals(database)).note,
+        Frame(
+            viewer.of,
+            places=places,
+            has_passkeys=any(call.path == "/api/passkeys" for call in calls),
+        ),
+        key or os.urandom(32),
     )
-    return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
+    router = Router([*calls, *pages], frame.told)
+    return Edge(
+        router, services, guard, Metrics(), realtime.annex, proxies, rates, frame.told
+    )
 
 
 def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:

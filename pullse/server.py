@@ -7,6 +7,7 @@ The socket is bound here, exclusively, and shared by all workers.
 import asyncio
 import contextlib
 import gc
+import hashlib
 import logging
 import os
 import signal
@@ -24,7 +25,7 @@ from pullse import app
 from pullse.access.refusals import Refusals
 from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
-from pullse.gateway.keys import DevKey
+from pullse.gateway.keys import DevKey, Secret
 from pullse.kit import background, jobs, relay
 from pullse.kit.db import Database, open_database
 from pullse.kit.guard import BearerToken, LocalOwner
@@ -105,6 +106,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
         refusals=refusals,
         proxies=Proxies(settings.proxies),
         rates=Rates(settings.rate) if settings.rate else None,
+        key=hashlib.sha256(Secret.of(settings).value.encode()).digest(),
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     server = SocketServer(edge, bound)

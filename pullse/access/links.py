@@ -14,7 +14,7 @@ from msgspec import UNSET
 from pullse.access import link_queries as queries
 from pullse.access import passwords, session_queries, sign_in_queries
 from pullse.access.permissions import ROLES
-from pullse.access.secrets import hashed, new_secret
+from pullse.access.secrets import hashed, is_secret, new_secret
 from pullse.access.sign_in_model import UsedLink
 from pullse.access.sign_in_queries import Account
 from pullse.agents import actions as agents
@@ -26,7 +26,7 @@ from pullse.kit import audit
 from pullse.kit.db import Database, Db, Struct
 from pullse.kit.events import SYSTEM, Actor
 
-__all__ = ["IsSetUp", "Made", "invite", "set_up", "use"]
+__all__ = ["IsSetUp", "Made", "Offered", "invite", "look", "set_up", "use"]
 
 HOUR = 3600
 GOOD_FOR = {"setup": 48 * HOUR, "invitation": 48 * HOUR, "reset": HOUR}
@@ -46,6 +46,14 @@ class Made(Struct, frozen=True):
     purpose: str
     agent_id: UUID | None
     expires_at: datetime
+
+
+class Offered(Struct, frozen=True):
+    """A link, and whose it is; of a set-up link nobody's."""
+
+    purpose: str
+    name: str
+    email: str
 
 
 async def invite(db: Db, agent_id: UUID, *, by: Actor) -> Made:
@@ -90,6 +98,18 @@ async def make(db: Db, purpose: str, agent_id: UUID | None, *, by: Actor) -> Mad
     data = {"purpose": purpose, "agent_id": agent_id}
     await audit.record(db, "link.made", by=by, data=data)
     return Made(token, purpose, agent_id, expires_at)
+
+
+async def look(database: Database, token: str) -> Offered:
+    """What a link is for, without using it up. Raises `NotFound`."""
+    if not is_secret(token):
+        no_link()
+    async with database.session() as db:
+        link = await queries.find(db, hashed(token)) or no_link()
+        if link.agent_id is None:
+            return Offered(link.purpose, "", "")
+        account = await sign_in_queries.by_id(db, link.agent_id) or no_link()
+    return Offered(link.purpose, account.name, account.email)
 
 
 async def use(database: Database, token: str, given: UsedLink, *, by: Actor) -> tuple[UUID, str]:

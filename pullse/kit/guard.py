@@ -37,8 +37,10 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
-OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+)/?")
+OPEN_POSTS = re.compile(r"/(api/session|sign-in(/code)?|(api/)?links/[^/]+)/?")
 """How one who is not known yet gets in."""
+OPEN_PAGES = re.compile(r"/(sign-in(/code)?|links/[^/]+|assets/[^/]+/[^/]+)/?")
+"""And what one sees before."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE, COOKIE_OVER_TLS = b"pullse", b"__Host-pullse"
 """Over TLS only the second one counts, which neither a page of another name nor one without
@@ -50,6 +52,10 @@ Find = Callable[[str], Awaitable[Visitor | None]]
 
 def is_open_post(scope: Any) -> bool:
     return scope["method"] == "POST" and OPEN_POSTS.fullmatch(scope["path"]) is not None
+
+
+def is_open_page(scope: Any) -> bool:
+    return scope["method"] in READING and OPEN_PAGES.fullmatch(scope["path"]) is not None
 
 
 def bearer(headers: dict[bytes, bytes]) -> str | None:
@@ -182,6 +188,8 @@ class BearerToken:
             if visitor is not None:
                 check_site(scope, headers, is_sure=True)
                 return visitor
+        if is_open_page(scope):
+            return ANONYMOUS
         raise NotLetIn(
             401, "Sign in, or send an API token: Authorization: Bearer <token>.", "unauthorized"
         )

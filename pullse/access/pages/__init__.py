@@ -1,0 +1,29 @@
+"""Pages for signing in, one's account, and who else is there; the first page."""
+
+from pullse.access.pages import (
+    account,
+    agents,
+    links,
+    second_factor,
+    sessions,
+    sign_in,
+    start,
+    tokens,
+)
+from pullse.web.frame import Place
+
+pages = [
+    *start.pages,
+    *sign_in.pages,
+    *links.pages,
+    *account.pages,
+    *second_factor.pages,
+    *sessions.pages,
+    *tokens.pages,
+    *agents.pages,
+]
+places = [
+    Place("/", "places.start", "pulse", "me:read"),
+    Place("/agents", "places.agents", "people", "agents:admin"),
+    Place("/account", "places.account", "person", "sessions:own"),
+]

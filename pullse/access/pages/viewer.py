@@ -1,0 +1,23 @@
+"""Who looks at a page."""
+
+from pullse.access import sign_in_queries as queries
+from pullse.access.sessions import no_session
+from pullse.access.sign_in_queries import Account
+from pullse.access.tokens import agent_of
+from pullse.kit.web import Request
+from pullse.web.frame import Viewer
+
+
+async def of(request: Request) -> Viewer:
+    actor = request.actor
+    if agent_of(actor) is None:
+        return Viewer(actor.id.partition(":")[0], None, "owner", has_session=False)
+    account = await own_account(request)
+    return Viewer(account.name, account.email, account.role, actor.session is not None)
+
+
+async def own_account(request: Request) -> Account:
+    """Raises `NotFound` for who is no agent (any more)."""
+    agent_id = agent_of(request.actor) or no_session()
+    async with request.database.session() as db:
+        return await queries.by_id(db, agent_id) or no_session()
