@@ -124,9 +124,7 @@ def build(
         key or os.urandom(32),
     )
     router = Router([*calls, *pages], frame.told)
-    return Edge(
-        router, services, guard, Metrics(), realtime.annex, proxies, rates, frame.told
-    )
+    return Edge(router, services, guard, Metrics(), realtime.annex, proxies, rates, frame.told)
 
 
 def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:

@@ -46,9 +46,11 @@ SLOW = (
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
+    "tests/web/test_chromium.py",
 )
 """
-Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts.
+Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts,
+browsers.
 """
 
 FIRST = "tests/clients/test_silence.py"

@@ -96,7 +96,8 @@ def pairs(raw: bytes, what: str) -> list[tuple[str, str]]:
 
 def form(given: Sequence[tuple[str, str]], shape: type[Shape]) -> Shape:
     """What a form sent, as a struct: a field that was left empty is as good as none."""
-    lists = _fields_with(shape, list)
+    kind: Any = shape
+    lists = _fields_with(kind, list)
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for name, value in given:

@@ -22,7 +22,7 @@ class Texts:
     def __init__(self, language: str, entries: Mapping[str, Any]) -> None:
         self.language = language
         self.entries = flat(entries)
-        self.sentences = [
+        self.sentences: list[tuple[re.Pattern[str], str]] = [
             (pattern_of(sentence), text) for sentence, text in entries["sentences"].items()
         ]
 

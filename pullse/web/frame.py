@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from minijinja import Environment
+from minijinja import Environment, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
@@ -147,7 +147,7 @@ def environment_of(language: Texts) -> Environment:
         "t": language.text,
         "say": language.say,
         "language": language.language,
-        "asset": ASSETS.address,
+        "asset": lambda asset: safe(ASSETS.address(asset)),
         "version": __version__,
     }.items():
         environment.add_global(name, value)

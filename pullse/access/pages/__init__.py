@@ -23,7 +23,7 @@ pages = [
     *agents.pages,
 ]
 places = [
-    Place("/", "places.start", "pulse", "me:read"),
+    Place("/", "places.start", "home", "me:read"),
     Place("/agents", "places.agents", "people", "agents:admin"),
     Place("/account", "places.account", "person", "sessions:own"),
 ]

@@ -7,7 +7,7 @@ import msgspec
 from pullse.access import session_queries, sessions, token_queries, totp_queries
 from pullse.access.pages.links import check_repeated
 from pullse.access.pages.viewer import own_account
-from pullse.access.permissions import PERMISSIONS, listed
+from pullse.access.permissions import listed
 from pullse.access.sessions import signed_in
 from pullse.access.sign_in_api import SESSION, set_cookie
 from pullse.access.sign_in_model import Chosen, Given, NewPassword

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from pullse.access import links
 from pullse.access.links import Made
 from pullse.access.tokens import agent_of
 from pullse.agents import actions, queries
 from pullse.agents.api import make_cursor, read_cursor
-from pullse.agents.model import Agent, AgentChanges, Email, NewAgent, Role
+from pullse.agents.model import Agent, AgentChanges, Email, Name, NewAgent, Role
 from pullse.errors import NotFound, Refusal
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request
@@ -32,12 +32,12 @@ class AskedOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     role: Role
-    name: str | None = None
+    name: Name | None = None
 
 
 class TypedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    role: Role | None = None
-    state: Literal["active", "disabled"] | None = None
+    role: Role | UnsetType = UNSET
+    state: Literal["active", "disabled"] | UnsetType = UNSET
 
 
 async def show(request: Request) -> Shown:
@@ -69,8 +69,8 @@ async def invite(request: Request) -> Shown:
     form = await read_form(request)
     try:
         given = form.read(Typed)
-        name = given.name or given.email.partition("@")[0]
-        new = msgspec.convert({"name": name, "email": given.email, "role": given.role}, NewAgent)
+        name = given.name or given.email.partition("@")[0][:200]
+        new = NewAgent(name, given.email, given.role)
         async with request.database.transaction() as db:
             agent = await actions.create(db, new, by=request.actor)
             body = msgspec.json.decode(agent.body, type=Agent)
@@ -108,8 +108,7 @@ async def change(request: Request) -> Shown:
     form, agent_id = await read_form(request), id_in_path(request)
     try:
         given = form.read(TypedChange)
-        wanted = {"role": given.role, "state": given.state}
-        changes = AgentChanges(**{name: each for name, each in wanted.items() if each is not None})
+        changes = AgentChanges(role=given.role, state=given.state)
         async with request.database.transaction() as db:
             await actions.change(db, agent_id, changes, by=request.actor)
     except NotFound:

@@ -1,7 +1,6 @@
 """/links/{token}: the first owner, an invitation, a forgotten password."""
 
 import msgspec
-from msgspec import UNSET
 
 from pullse.access import links
 from pullse.access.links import Offered

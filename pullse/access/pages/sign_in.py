@@ -14,7 +14,6 @@ from pullse.access.two_steps import SignInExpired
 from pullse.errors import Refusal
 from pullse.kit import guard
 from pullse.kit.pages import (
-    EMPTY,
     Form,
     Shown,
     doing,
@@ -129,9 +128,7 @@ def code_page(
     request: Request, form: Form, status: int = 200, headers: Headers | None = None
 ) -> Shown:
     path = own_path(form.value("return_to"))
-    return shown_outside(
-        request, "access/code.html", status, headers, form=form, return_to=path
-    )
+    return shown_outside(request, "access/code.html", status, headers, form=form, return_to=path)
 
 
 async def send_code(request: Request) -> Shown:

@@ -9,7 +9,7 @@ import msgspec
 from pullse.access import token_queries as queries
 from pullse.access import tokens
 from pullse.access.model import NewToken, Scopes, Token
-from pullse.access.permissions import PERMISSIONS, listed
+from pullse.access.permissions import listed
 from pullse.access.sessions import signed_in
 from pullse.access.tokens import Made
 from pullse.agents.model import Name
@@ -49,9 +49,7 @@ async def page(
 ) -> Shown:
     agent_id = signed_in(request.actor)
     async with request.database.session() as db:
-        rows = await queries.page(
-            db, agent_id=agent_id, token_id=None, before=None, limit=AT_MOST
-        )
+        rows = await queries.page(db, agent_id=agent_id, token_id=None, before=None, limit=AT_MOST)
     found = [msgspec.json.decode(row[0], type=Token) for row in rows]
     now = datetime.now(UTC)
     return await shown(
