@@ -39,8 +39,10 @@ OPEN = frozenset({"/health/live", "/health/ready"})
 
 OPEN_POSTS = re.compile(r"/(api/session|sign-in(/code)?|(api/)?links/[^/]+)/?")
 """How one who is not known yet gets in."""
-OPEN_PAGES = re.compile(r"/(sign-in(/code)?|links/[^/]+|assets/[^/]+/[^/]+)/?")
+OPEN_PAGES = re.compile(r"/(sign-in(/code)?|links/[^/]+)/?")
 """And what one sees before."""
+ASSETS = "/assets/"
+"""Nobody is looked up for these: a page that says the database is away has its style too."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE, COOKIE_OVER_TLS = b"pullse", b"__Host-pullse"
 """Over TLS only the second one counts, which neither a page of another name nor one without
@@ -56,6 +58,10 @@ def is_open_post(scope: Any) -> bool:
 
 def is_open_page(scope: Any) -> bool:
     return scope["method"] in READING and OPEN_PAGES.fullmatch(scope["path"]) is not None
+
+
+def is_asset(scope: Any) -> bool:
+    return scope["path"].startswith(ASSETS) and scope["method"] in READING
 
 
 def bearer(headers: dict[bytes, bytes]) -> str | None:
@@ -177,7 +183,7 @@ class BearerToken:
                 visitor = await self.find(token)
                 if visitor is not None:
                     return visitor
-        if scope["path"] in self.open_paths:
+        if scope["path"] in self.open_paths or is_asset(scope):
             return ANONYMOUS
         if is_open_post(scope):
             check_site(scope, headers, is_sure=False)

@@ -2,7 +2,7 @@
 What pages say, in the languages of people: one file each, the same keys in all.
 
 Refusals are written in English where they arise; a language has their sentences too, with
-`{n}` for what is a number and `{x}` for anything. What it does not have stays English.
+`{n}` and `{m}` for numbers and `{x}` for anything. What it does not have stays English.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 HOLE = re.compile(r"\\{([a-z]+)\\}")
-HOLES = {"n": r"[\d,.]+"}
+HOLES = {"n": r"[\d,.]+", "m": r"[\d,.]+"}
 QUALITY = re.compile(r"\s*([A-Za-z]{1,8}|\*)[A-Za-z0-9-]*\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?")
 
 
