@@ -13,6 +13,7 @@ from tests.access.people import run
 from tests.access.sign_in import PASSWORD, hire_with_password
 from tests.clients.browser import chromium
 from tests.conftest import serving
+from tests.web.test_signing_in import with_other_ways
 from tests.web.visiting import code_of
 
 if TYPE_CHECKING:
@@ -244,3 +245,16 @@ async def test_a_copy_is_what_is_shown(
             await page.get_by_role("button", name="Copied").wait_for()
             token = str(await page.locator("#once").text_content())
             assert await page.evaluate("navigator.clipboard.readText()") == token
+
+
+@pytest.mark.parametrize("has_scripts", [True, False], ids=["scripts", "no-scripts"])
+async def test_a_passkeys_button_is_there_for_browsers_that_have_some(
+    has_scripts: bool, served: Edge, browser: "Browser"
+) -> None:
+    async with (
+        serving(with_other_ways(served)) as url,
+        person(browser, java_script_enabled=has_scripts) as page,
+    ):
+        await page.goto(url.replace("127.0.0.1", "localhost") + "/sign-in")
+        button = page.get_by_role("button", name="Sign in with a passkey")
+        assert await button.count() == has_scripts

@@ -1,5 +1,6 @@
 """Signing in and out on pages, without any script."""
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -8,11 +9,13 @@ import pytest
 from pullse import app
 from pullse.access import links, totp
 from pullse.access.commands import ME
+from pullse.access.pages import viewer
 from pullse.access.two_steps import GOOD_FOR
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.guard import LocalOwner
 from pullse.kit.tail import Tail
+from pullse.web.frame import Frame, Provider
 from tests.access.people import hire, run
 from tests.access.sign_in import PASSWORD, audited, hire_with_password
 from tests.web.visiting import code_of, led_to, once, parsed, send, sign_in, visitor
@@ -306,6 +309,31 @@ async def test_who_is_signed_in_needs_no_sign_in_page(served: Edge, database: Da
         await sign_in(client)
         assert led_to(await client.get("/sign-in?return_to=/agents")) == "/agents"
         assert led_to(await client.get("/sign-in/code")) == "/"
+
+
+def with_other_ways(edge: Edge) -> Edge:
+    frame = Frame(
+        viewer.of,
+        providers=[Provider("Dänische Bahn & Co", "/api/sign-in/oidc/bahn")],
+        has_passkeys=True,
+    )
+    return replace(edge, services=replace(edge.services, pages=frame))
+
+
+async def test_other_ways_in_are_links_and_a_hidden_button(served: Edge) -> None:
+    """A link, because a form would have to be let go on to the provider by the CSP."""
+    async with visitor(with_other_ways(served)) as client:
+        page = parsed(await client.get("/sign-in?return_to=/account/tokens"))
+        (link,) = [each for each in page.all("a") if "oidc" in str(each["href"])]
+        assert link["href"] == "/api/sign-in/oidc/bahn?return_to=%2Faccount%2Ftokens"
+        assert "Sign in with Dänische Bahn & Co" in page.text
+        (element,) = page.all("pass-key")
+        assert "hidden" in element
+        assert element["data-next"] == "/account/tokens"
+        assert str(page.all("script")[0]["src"]).endswith("/passkey.js")
+    async with visitor(served) as client:
+        page = parsed(await client.get("/sign-in"))
+        assert page.all("pass-key") == page.all("script") == []
 
 
 async def test_an_expired_session_leads_back(served: Edge, database: Database) -> None:
