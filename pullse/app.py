@@ -12,18 +12,22 @@ from pullse.access import api as access
 from pullse.access import audit_api as audit
 from pullse.access import jobs as access_jobs
 from pullse.access import pages as access_pages
+from pullse.access import policy_api as policies
 from pullse.access import sign_in_api as sign_in
+from pullse.access import totp
 from pullse.access.finder import Finder, SessionFinder
 from pullse.access.pages import viewer
+from pullse.access.passkeys import api as passkeys
+from pullse.access.passkeys import link_api as passkeys_by_link
 from pullse.access.refusals import Refusals
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
 from pullse.gateway.auth import Keyring
-from pullse.gateway.keys import DevKey, Secret, WrongSecret, claim
+from pullse.gateway.keys import DevKey, claim
 from pullse.gateway.opening import Realtime, opened
 from pullse.gateway.sandbox import Sandbox
-from pullse.kit import idempotency
+from pullse.kit import idempotency, seals
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import BearerToken, LocalOwner
@@ -34,6 +38,7 @@ from pullse.kit.pages import with_ways_back
 from pullse.kit.proxies import NOBODY, Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.relay import Reactions
+from pullse.kit.secret import Secret, WrongSecret
 from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health
@@ -64,6 +69,9 @@ calls: list[Call] = [
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
+    *passkeys.calls,
+    *passkeys_by_link.calls,
+    *policies.calls,
     *access.calls,
     *audit.calls,
     *health.calls,
@@ -99,15 +107,12 @@ def build(
     *,
     readers: Sequence[str] = ("relay",),
     realtime: Realtime = OFF,
+    secret: Secret | None = None,
     refusals: Refusals | None = None,
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
-    key: bytes | None = None,
 ) -> Edge:
-    """
-    The whole ASGI application; `readers` of facts are those that health looks at, `key` is
-    the same in all processes of the installation.
-    """
+    """The whole ASGI application; `readers` of facts are those that health looks at."""
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
     services = Services(
         database,
@@ -116,12 +121,13 @@ def build(
         realtime,
         forgetting([find for find in finds if find is not None]),
         (refusals or Refusals(database)).note,
+        secret,
         Frame(
             viewer.of,
             places=places,
             has_passkeys=any(call.path == "/api/passkeys" for call in calls),
         ),
-        key or os.urandom(32),
+        os.urandom(32) if secret is None else seals.key(secret, "pages"),
     )
     router = Router([*calls, *pages], frame.told)
     return Edge(router, services, guard, Metrics(), realtime.annex, proxies, rates, frame.told)
@@ -138,6 +144,19 @@ def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
 def with_tokens(guard: LocalOwner | BearerToken, database: Database) -> Guard:
     """The guard that also knows the API tokens and the sessions of this database."""
     return replace(guard, find=Finder(database), find_session=SessionFinder(database))
+
+
+async def open_secret(database: Database, settings: Settings) -> Secret | None:
+    """What is sealed in this database opens by it; None, and a word in the log, if nothing does."""
+    try:
+        secret = Secret.of(settings)
+        async with database.session() as db:
+            await claim(db, secret)
+    except WrongSecret as error:
+        log.error("%s Until then second factors can't be set up or checked.", error)
+        return None
+    await totp.seal_all(database, secret)
+    return secret
 
 
 async def open_realtime(

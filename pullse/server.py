@@ -7,7 +7,6 @@ The socket is bound here, exclusively, and shared by all workers.
 import asyncio
 import contextlib
 import gc
-import hashlib
 import logging
 import os
 import signal
@@ -25,7 +24,7 @@ from pullse import app
 from pullse.access.refusals import Refusals
 from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
-from pullse.gateway.keys import DevKey, Secret
+from pullse.gateway.keys import DevKey
 from pullse.kit import background, jobs, relay
 from pullse.kit.db import Database, open_database
 from pullse.kit.guard import BearerToken, LocalOwner
@@ -95,6 +94,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
     realtime = await app.open_realtime(
         database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
     )
+    secret = await app.open_secret(database, settings)
     guard = app.with_tokens(process.guard, database)
     refusals = Refusals(database)
     edge = app.build(
@@ -103,10 +103,10 @@ async def serve(process: Process, bound: socket.socket) -> None:
         guard,
         readers=list(works),
         realtime=realtime,
+        secret=secret,
         refusals=refusals,
         proxies=Proxies(settings.proxies),
         rates=Rates(settings.rate) if settings.rate else None,
-        key=hashlib.sha256(Secret.of(settings).value.encode()).digest(),
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     server = SocketServer(edge, bound)

@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 
 from pullse.kit.db import Address
 from pullse.kit.proxies import Network
+from pullse.kit.secret import SECRET_AT_LEAST
 
 Item = TypeVar("Item")
 
@@ -80,7 +81,6 @@ NAMES = (
     "PULLSE_SECRET",
 )
 TOKEN_AT_LEAST = 20
-SECRET_AT_LEAST = 32
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 PORT = re.compile("[1-9][0-9]{0,4}")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}

@@ -32,11 +32,13 @@ from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import LocalOwner
 from pullse.kit.http import SocketServer
 from pullse.kit.postgres import start
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from pullse.settings import Settings
 
 TEMPLATE = "template_pullse"
 SLOW = (
+    "tests/access/test_passkeys_chromium.py",
     "tests/operations/",
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
@@ -49,8 +51,8 @@ SLOW = (
     "tests/web/test_chromium.py",
 )
 """
-Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts,
-browsers.
+Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
+many cuts.
 """
 
 FIRST = "tests/clients/test_silence.py"
@@ -186,6 +188,9 @@ TABLES = (
     "totp",
     "recovery_codes",
     "links",
+    "passkeys",
+    "passkey_challenges",
+    "policies",
     "sessions",
     "sign_in_failures",
     "audit",
@@ -259,7 +264,7 @@ async def realtime(database: Database, tail: Tail) -> AsyncIterator[Realtime]:
 @pytest.fixture
 def edge(database: Database, tail: Tail, guard: Guard, realtime: Realtime) -> Edge:
     """The whole application."""
-    return app.build(database, tail, guard, realtime=realtime)
+    return app.build(database, tail, guard, realtime=realtime, secret=Secret(SECRET))
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from pullse.access import session_queries
 from pullse.access import token_queries as queries
-from pullse.access.permissions import rights_of
+from pullse.access.permissions import ENROLLING, rights_of
+from pullse.access.policy import SecondFactorNeeded
 from pullse.access.secrets import hashed, is_secret, is_well_formed
 from pullse.access.token_queries import Good
 from pullse.access.tokens import AGENT, SERVICE
@@ -156,7 +157,10 @@ class SessionFinder(Finder):
         return await gather(self._database, session_queries.find_many, hash_)
 
     def visitor_of(self, good: Any) -> Visitor:
-        return Visitor(f"{AGENT}{good.agent_id}", rights_of(good.role), good.id)
+        id_, rights = f"{AGENT}{good.agent_id}", rights_of(good.role)
+        if good.is_reduced:
+            return Visitor(id_, rights & ENROLLING, good.id, lacks=SecondFactorNeeded)
+        return Visitor(id_, rights, good.id)
 
     async def touch(self, db: Db, ids: Sequence[UUID]) -> None:
         await session_queries.touch(db, ids)

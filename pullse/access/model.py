@@ -92,5 +92,8 @@ class Me(msgspec.Struct, frozen=True):
     ]
     role: Role | None
     permissions: list[str]
+    second_factor_needed: Annotated[
+        bool, Meta(description="The session may set one up, and nothing else until then.")
+    ]
     agent: Agent | None
     token: Token | None

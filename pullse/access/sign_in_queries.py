@@ -71,6 +71,11 @@ async def set_password(db: Db, agent_id: UUID, hash_: str) -> None:
     )
 
 
+async def remove_password(db: Db, agent_id: UUID) -> bool:
+    """False when there was none."""
+    return bool(await db.run("DELETE FROM passwords WHERE agent_id = $1", agent_id))
+
+
 async def rehash(db: Db, agent_id: UUID, old: str, new: str) -> None:
     """The same password with other parameters; one that was set meanwhile stays."""
     await db.run(

@@ -18,6 +18,7 @@ from pullse.access.sign_in_queries import Account
 from pullse.errors import Unproven
 from pullse.kit.db import Database, Struct
 from pullse.kit.events import Actor
+from pullse.kit.secret import Secret
 
 GOOD_FOR = 600
 """Seconds to look for one's phone."""
@@ -66,7 +67,13 @@ def seal(key: bytes, pending: Pending) -> str:
 
 
 async def finish(
-    database: Database, pending: Pending, code: str, browser: Browser, *, by: Actor
+    database: Database,
+    pending: Pending,
+    code: str,
+    browser: Browser,
+    *,
+    secret: Secret | None,
+    by: Actor,
 ) -> Begun:
     """Attempts are counted as at the first step. Raises `Unproven`, `TooMany`."""
     async with database.session() as db:
@@ -80,7 +87,8 @@ async def finish(
         else throttle.of_device(device_hash)
     )
     taken = await throttle.take(database, limits)
-    means = await sessions.second_factor(database, account, code, by=by)
+    await sessions.check_policy(database, account, by=by)
+    means = await sessions.second_factor(database, account, code, secret=secret, by=by)
     await taken.succeeded(database)
     is_known = device_hash is not None
     return await sessions.begin(database, account, browser, means, is_known=is_known, by=by)

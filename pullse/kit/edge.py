@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from pullse.errors import Refusal, Unavailable
+from pullse.errors import Forbidden, Refusal, Unavailable
 from pullse.kit.events import Actor
 from pullse.kit.headers import (
     OF_ANNEX,
@@ -72,11 +72,13 @@ class Visitor:
     Whom the guard has let in: the actor's id, and the permissions that it has.
 
     Agents and services are held to the rate; who may everything and who is nobody is not.
+    `lacks` is what is raised where rights are missing, if there is more to say than that.
     """
 
     id: str
     rights: Container[str] = frozenset()
     session: UUID | None = None
+    lacks: Callable[[], Forbidden] | None = None
 
 
 ANONYMOUS = Visitor("anonymous")
@@ -223,7 +225,12 @@ class Edge:
         client = scope.get("client")
         address = client[0] if client else None
         scope["actor"] = Actor(
-            visitor.id, request_id.decode(), visitor.rights, address, visitor.session
+            visitor.id,
+            request_id.decode(),
+            visitor.rights,
+            address,
+            visitor.session,
+            lacks=visitor.lacks,
         )
         scope["services"] = self.services
         return None

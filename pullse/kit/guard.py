@@ -37,7 +37,9 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
-OPEN_POSTS = re.compile(r"/(api/session|sign-in(/code)?|(api/)?links/[^/]+)/?")
+OPEN_POSTS = re.compile(
+    r"/(sign-in(/code)?|links/[^/]+|api/(session|links/[^/]+)(/passkey(/options)?)?)/?"
+)
 """How one who is not known yet gets in."""
 OPEN_PAGES = re.compile(r"/(sign-in(/code)?|links/[^/]+)/?")
 """And what one sees before."""

@@ -31,6 +31,7 @@ from pullse.errors import (
 from pullse.kit import reading
 from pullse.kit.db import Database
 from pullse.kit.events import Actor
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 
 log = logging.getLogger(__name__)
@@ -91,10 +92,12 @@ class Services:
     """What is remembered of who may do what, after a commit that took a right away."""
     note_refusal: Callable[[Actor, "Call", Forbidden], None] = lambda actor, call, error: None
     """Told who was refused a permission; see access/refusals.py."""
+    secret: Secret | None = None
+    """The installation's; None where it can't be had."""
     pages: Any = None
     """The frame of pages; see web/frame.py."""
     key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
-    """What this installation alone knows, the same in all of its processes."""
+    """What this installation alone knows, the same in all of its processes, for pages."""
 
 
 class Request:
@@ -231,7 +234,8 @@ class Router:
             return other_method(scope["method"], by_method)
         scope["call"] = call
         if not call.is_open and call.permission not in scope["actor"].rights:
-            raise Forbidden(f"This takes the permission {call.permission}.")
+            lacks = scope["actor"].lacks
+            raise lacks() if lacks else Forbidden(f"This takes the permission {call.permission}.")
         if call.query is None and scope["query_string"]:
             reading.query(scope["query_string"], reading.Nothing)
         return await call.run(Request(scope, receive, call, path_params))

@@ -9,6 +9,7 @@ import pytest
 from schemathesis.specs.openapi import definitions
 
 from pullse import app
+from pullse.access.passkeys.api import MADE, SIGNED
 from pullse.kit.guard import OPEN
 from tests.api.calls import Body, change, delete, new_agent, new_ticket
 
@@ -122,6 +123,8 @@ async def test_real_answers_fit_their_descriptions(
     new_token = {"name": "Export", "agent_id": ada["id"], "scopes": ["tickets:read"]}
     made = await client.post("/api/tokens", json=new_token)
     token = f"/api/tokens/{made.json()['data']['id']}"
+    enter, link = "/api/session/passkey", "/api/links/{link}/passkey"
+    policies = {"second_factor": False, "single_sign_on": False}
     asked = [
         ("GET", "/api/me", "/api/me", {}),
         ("POST", "/api/tokens", "/api/tokens", {"json": new_token}),
@@ -143,6 +146,19 @@ async def test_real_answers_fit_their_descriptions(
         ("DELETE", "/api/sessions/{session}", "/api/sessions/x", {}),
         ("POST", "/api/invitations", "/api/invitations", {"json": {"agent_id": ada["id"]}}),
         ("POST", "/api/links/{link}", "/api/links/x", {"json": {"password": "not a good one"}}),
+        ("POST", f"{link}/options", "/api/links/x/passkey/options", {"json": {}}),
+        ("POST", link, "/api/links/x/passkey", {"json": {"credential": MADE}}),
+        ("POST", f"{enter}/options", f"{enter}/options", {"json": {}}),
+        ("POST", enter, enter, {"json": {"credential": SIGNED}}),
+        ("POST", enter, enter, {"json": {}}),
+        ("GET", "/api/passkeys", "/api/passkeys", {}),
+        ("POST", "/api/passkeys/options", "/api/passkeys/options", {"json": {}}),
+        ("POST", "/api/passkeys", "/api/passkeys", {"json": {"credential": MADE}}),
+        ("PATCH", "/api/passkeys/{passkey}", "/api/passkeys/x", {"json": {"name": "A"}}),
+        ("POST", "/api/passkeys/{passkey}/remove", "/api/passkeys/x/remove", {"json": {}}),
+        ("GET", "/api/policies", "/api/policies", {}),
+        ("PUT", "/api/policies", "/api/policies", {"json": policies}),
+        ("PUT", "/api/policies", "/api/policies", {"json": policies | {"single_sign_on": True}}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),
@@ -204,5 +220,6 @@ async def test_a_server_with_a_token_says_so(client: httpx.AsyncClient, document
     assert {each.removeprefix("GET ") for each in open_ones if "GET " in each} == OPEN
     for method, path, operation in operations(guarded):
         is_guarded = f"{method.upper()} {path}" not in open_ones
-        # by a wrong password, and not for want of a token
-        assert ("401" in operation["responses"]) == (is_guarded or path == "/api/session")
+        # by a wrong password or passkey, and not for want of a token
+        is_sign_in = path in ("/api/session", "/api/session/passkey")
+        assert ("401" in operation["responses"]) == (is_guarded or is_sign_in)

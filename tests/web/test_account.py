@@ -3,11 +3,13 @@
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
-from tests.access.people import calling
+from tests.access.authenticator import Authenticator, add
+from tests.access.people import calling, run
 from tests.access.sign_in import PASSWORD, audited, hire_with_password
 from tests.web.visiting import FIREFOX, code_of, led_to, once, parsed, send, sign_in, visitor
 
@@ -102,6 +104,65 @@ async def test_a_second_factor_from_its_picture_to_its_end(
         assert led_to(removed) == f"{here}?done=removed"
     assert len(await audited(database, "totp.enrolled")) == 1
     assert len(await audited(database, "totp.removed")) == 1
+
+
+async def test_after_ten_minutes_it_takes_the_password(served: Edge, database: Database) -> None:
+    await hire_with_password(database, "Ada")
+    here = "/account/second-factor"
+    async with visitor(served) as client:
+        await sign_in(client)
+        assert "password" not in await fields_of(client, here)
+        await run(database, "UPDATE sessions SET created_at = now() - interval '11 minutes'")
+        assert "password" in await fields_of(client, here)
+        refused = await send(client, f"{here}/begin")
+        assert refused.status_code == 403
+        assert "more than ten minutes ago" in refused.text
+        begun = await send(client, f"{here}/begin", {"password": PASSWORD})
+        assert begun.status_code == 200
+
+
+async def fields_of(client: httpx.AsyncClient, path: str) -> list[str | None]:
+    return [each.get("name") for each in parsed(await client.get(path)).all("input")]
+
+
+async def test_who_must_have_a_second_factor_is_led_there(served: Edge, database: Database) -> None:
+    await hire_with_password(database, "Ada", "owner")
+    await run(database, "INSERT INTO policies (second_factor) VALUES (true)")
+    here = "/account/second-factor"
+    async with visitor(served) as client:
+        await sign_in(client)
+        assert led_to(await client.get("/agents")) == here
+        secret = once(await send(client, f"{here}/begin"))
+        fields = {"secret": secret, "code": code_of(secret)}
+        assert (await send(client, f"{here}/confirm", fields)).status_code == 200
+        assert (await client.get("/agents")).status_code == 200
+
+
+async def test_passkeys_are_seen_and_removed(served: Edge, database: Database) -> None:
+    ada = await hire_with_password(database, "Ada")
+    device = Authenticator("pullse.example", "http://pullse.example")
+    here = "/account/passkeys"
+    async with visitor(served) as client, visitor(served) as other:
+        await sign_in(other)
+        await sign_in(client)
+        assert "You have none" in (await client.get(here)).text
+        assert (await add(client, device, "<b>A laptop</b>")).status_code == 201
+        page = await client.get(here)
+        assert "&lt;b&gt;A laptop" in page.text
+        assert "pullse.example" in page.text
+        assert led_to(await other.get(here)).startswith("/sign-in")
+        (action,) = [
+            str(form["action"])
+            for form in parsed(page).all("form")
+            if str(form["action"]).endswith("/remove")
+        ]
+        assert (await send(client, f"{here}/{ada}/remove")).status_code == 404
+        await run(database, "UPDATE sessions SET created_at = now() - interval '11 minutes'")
+        assert (await send(client, action)).status_code == 403
+        answer = await send(client, action, {"password": PASSWORD})
+        assert led_to(answer) == f"{here}?done=removed"
+        assert "You have none" in (await client.get(here)).text
+    assert len(await audited(database, "passkey.removed")) == 1
 
 
 @pytest.mark.parametrize(

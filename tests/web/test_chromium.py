@@ -11,6 +11,7 @@ from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from tests.access.people import run
 from tests.access.sign_in import PASSWORD, hire_with_password
+from tests.access.test_passkeys_chromium import DEVICE
 from tests.clients.browser import chromium
 from tests.conftest import serving
 from tests.web.test_signing_in import with_other_ways
@@ -19,7 +20,7 @@ from tests.web.visiting import code_of
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page
 
-EXPECTED = ("status of 400", "status of 401", "status of 403", "status of 404")
+EXPECTED = ("status of 400", "status of 401", "status of 403", "status of 404", "status of 409")
 """What Chromium says of answers that refuse; all else is a complaint."""
 
 
@@ -125,7 +126,6 @@ async def test_a_team_comes_in(
 async def second_factor(page: "Page", url: str) -> str:
     await page.goto(f"{url}/account")
     await page.get_by_role("link", name="Second factor").click()
-    await fill(page, password=PASSWORD)
     await press(page, "Set up an authenticator app")
     picture = await page.locator(".qr__code").bounding_box()
     assert picture
@@ -258,3 +258,48 @@ async def test_a_passkeys_button_is_there_for_browsers_that_have_some(
         await page.goto(url.replace("127.0.0.1", "localhost") + "/sign-in")
         button = page.get_by_role("button", name="Sign in with a passkey")
         assert await button.count() == has_scripts
+
+
+async def test_a_passkey_from_the_link_to_the_sign_in(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    """By pages alone: made with an invitation, it signs in; another is added and removed."""
+    async with serving(served) as url, person(browser) as page:
+        url = url.replace("127.0.0.1", "localhost")
+        devtools = await page.context.new_cdp_session(page)
+        await devtools.send("WebAuthn.enable")
+        first = await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
+        new = link_commands.new_agent("ada@example.org", "Ada", "agent")
+        said = await link_commands.invite(database, new, url)
+        await page.goto(said.split()[0])
+        await press(page, "Use a passkey instead")
+        assert await page.get_by_text("Your passkey is made.").is_visible()
+        await page.goto(f"{url}/account/passkeys")
+        await press(page, "Sign in with a passkey")
+        assert await heading(page) == "Passkeys"
+        assert page.url == f"{url}/account/passkeys"
+
+        given = {"authenticatorId": first["authenticatorId"]}
+        await devtools.send("WebAuthn.removeVirtualAuthenticator", given)
+        await devtools.send(
+            "WebAuthn.addVirtualAuthenticator", {"options": DEVICE | {"transport": "usb"}}
+        )
+        await fill(page, name="A stick")
+        await press(page, "Make a passkey")
+        assert await page.get_by_text("The passkey is made").is_visible()
+        assert await page.locator("tbody tr").count() == 2
+        row = page.get_by_role("row").filter(has_text="A stick")
+        async with page.expect_navigation():
+            await row.get_by_role("button").click()
+        assert await page.locator("tbody tr").count() == 1
+
+
+async def test_a_passkey_that_is_not_there_is_told_in_words(
+    served: Edge, browser: "Browser"
+) -> None:
+    async with serving(served) as url, person(browser) as page:
+        await page.goto(f"{url}/sign-in")
+        await page.get_by_role("button", name="Sign in with a passkey").click()
+        alert = page.get_by_role("alert").filter(has_text="open this page by its name")
+        await alert.wait_for()
+        assert await page.locator("[name=email]").is_enabled()

@@ -7,9 +7,10 @@ import msgspec
 from pullse.access import session_queries, sessions, token_queries, totp_queries
 from pullse.access.pages.links import check_repeated
 from pullse.access.pages.viewer import own_account
+from pullse.access.passkeys import queries as passkeys
 from pullse.access.permissions import listed
 from pullse.access.sessions import signed_in
-from pullse.access.sign_in_api import SESSION, set_cookie
+from pullse.access.sign_in_api import renewed
 from pullse.access.sign_in_model import Chosen, Given, NewPassword
 from pullse.errors import Refusal
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
@@ -22,9 +23,10 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    password: Given
     new_password: Chosen
     repeated: str
+    password: Given | None = None
+    """The one until now, of who has one."""
 
 
 async def show(request: Request) -> Shown:
@@ -32,6 +34,7 @@ async def show(request: Request) -> Shown:
     async with request.database.session() as db:
         factor = await totp_queries.find(db, agent_id)
         begun = await session_queries.listed(db, agent_id, request.actor.session)
+        keys = await passkeys.count(db, agent_id)
         tokens = await token_queries.page(
             db, agent_id=agent_id, token_id=None, before=None, limit=200
         )
@@ -40,6 +43,7 @@ async def show(request: Request) -> Shown:
         "access/account.html",
         done=asked.done,
         has_factor=factor is not None and factor.is_confirmed,
+        passkeys=keys,
         sessions=len(begun),
         tokens=sum('"revoked_at":null' in row[0] for row in tokens),
         permissions=listed(request.actor.rights),
@@ -64,12 +68,11 @@ async def change_password(request: Request) -> Shown:
     try:
         given = form.read(Typed)
         check_repeated(given.new_password, given.repeated)
-        new = NewPassword(given.password, given.new_password)
+        new = NewPassword(given.new_password, given.password)
         token = await sessions.change_password(request.database, new, by=request.actor)
     except Refusal as error:
         return await password_page(request, form.refused(error), status_of(error))
-    request.services.forget()
-    return see("/account?done=password_changed", [set_cookie(request, SESSION, token)])
+    return see("/account?done=password_changed", [renewed(request, token)])
 
 
 pages = [

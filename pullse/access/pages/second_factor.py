@@ -13,9 +13,10 @@ import segno
 from minijinja import safe
 from msgspec import Meta
 
-from pullse.access import sessions, totp, totp_queries
-from pullse.access.pages.viewer import own_account
+from pullse.access import factors, totp, totp_queries
+from pullse.access.pages.viewer import is_fresh, own_account
 from pullse.access.sessions import signed_in
+from pullse.access.sign_in_api import renewed
 from pullse.access.sign_in_model import OwnPassword
 from pullse.errors import Refusal
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
@@ -44,62 +45,68 @@ async def page(
 ) -> Shown:
     async with request.database.session() as db:
         factor = await totp_queries.find(db, signed_in(request.actor))
-    is_set = factor is not None and factor.is_confirmed
     return await shown(
-        request, "access/second_factor.html", status, form=form, is_set=is_set, done=done
+        request,
+        "access/second_factor.html",
+        status,
+        form=form,
+        is_set=factor is not None and factor.is_confirmed,
+        is_fresh=await is_fresh(request),
+        done=done,
     )
 
 
 async def begin(request: Request) -> Shown:
-    form = await read_form(request)
+    form, secret = await read_form(request), request.services.secret
     try:
         given = form.read(OwnPassword)
-        account = await sessions.prove(request.database, given.password, by=request.actor)
-        async with request.database.transaction() as db:
-            secret = await totp.begin(db, account.id)
+        key, _ = await factors.begin(
+            request.database, given.password, secret=secret, by=request.actor
+        )
     except Refusal as error:
         return await page(request, form.refused(error), status_of(error))
-    return await confirm_page(request, EMPTY, totp.shown(secret))
+    return await confirm_page(request, EMPTY, totp.shown(key))
 
 
-async def confirm_page(request: Request, form: Form, secret: str, status: int = 200) -> Shown:
+async def confirm_page(request: Request, form: Form, key: str, status: int = 200) -> Shown:
     account = await own_account(request)
-    uri = totp.uri(base64.b32decode(secret), account.email)
+    uri = totp.uri(base64.b32decode(key), account.email)
     return await shown(
         request,
         "access/confirm_factor.html",
         status,
         form=form,
-        secret=secret,
-        uri=uri,
+        secret=key,
         code=safe(qr_code(uri)),
     )
 
 
 async def confirm(request: Request) -> Shown:
-    form = await read_form(request)
+    form, secret = await read_form(request), request.services.secret
     given = form.read(Typed)
     code = "".join(given.code.split())
     try:
-        async with request.database.transaction() as db:
-            codes = await totp.confirm(db, signed_in(request.actor), code, by=request.actor)
+        codes, token = await factors.confirm(
+            request.database, code, secret=secret, by=request.actor
+        )
     except totp.Enrolled as error:
         return await page(request, EMPTY.refused(error), status_of(error))
     except Refusal as error:
         return await confirm_page(request, form.refused(error), given.secret, status_of(error))
-    return await shown(request, "access/recovery_codes.html", codes=codes)
+    return await shown(
+        request, "access/recovery_codes.html", headers=[renewed(request, token)], codes=codes
+    )
 
 
 async def remove(request: Request) -> Shown:
     form = await read_form(request)
     try:
         given = form.read(OwnPassword)
-        account = await sessions.prove(request.database, given.password, by=request.actor)
-        async with request.database.transaction() as db:
-            await totp.remove(db, account.id, by=request.actor)
+        token = await factors.remove(request.database, given.password, by=request.actor)
     except Refusal as error:
         return await page(request, form.refused(error), status_of(error))
-    return see(f"{HERE}?done=removed")
+    cookies = [] if token is None else [renewed(request, token)]
+    return see(f"{HERE}?done=removed", cookies)
 
 
 def qr_code(text: str) -> str:

@@ -45,7 +45,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     return_to: Return = None
     error: str | None = None
     """One of `ERRORS`; others are shown as nothing."""
-    done: Literal["signed_out", "password_set"] | None = None
+    done: Literal["signed_out", "password_set", "passkey_made"] | None = None
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,8 +102,13 @@ async def sign_in(request: Request) -> Shown:
     try:
         given = form.read(Typed)
         wanted = SignIn(given.email.strip(), given.password)
-        browser = browser_of(request)
-        begun = await sessions.sign_in(request.database, wanted, browser, by=request.actor)
+        begun = await sessions.sign_in(
+            request.database,
+            wanted,
+            browser_of(request),
+            secret=request.services.secret,
+            by=request.actor,
+        )
     except CodeNeeded as needed:
         pending = two_steps.sealed(request.services.key, needed.account)
         way = f"/sign-in/code?return_to={quote(own_path(form.value('return_to')), safe='')}"
@@ -136,7 +141,12 @@ async def send_code(request: Request) -> Shown:
     try:
         given, pending = form.read(TypedCode), pending_of(request)
         begun = await two_steps.finish(
-            request.database, pending, given.code[:100], browser_of(request), by=request.actor
+            request.database,
+            pending,
+            given.code[:100],
+            browser_of(request),
+            secret=request.services.secret,
+            by=request.actor,
         )
     except SignInExpired:
         way = f"&return_to={quote(own_path(form.value('return_to')), safe='')}"

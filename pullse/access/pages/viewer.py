@@ -1,7 +1,9 @@
 """Who looks at a page."""
 
+from pullse.access import policy_queries
 from pullse.access import sign_in_queries as queries
-from pullse.access.sessions import no_session
+from pullse.access.sessions import no_session, session_of
+from pullse.access.sign_in_model import STRONG
 from pullse.access.sign_in_queries import Account
 from pullse.access.tokens import agent_of
 from pullse.kit.web import Request
@@ -21,3 +23,10 @@ async def own_account(request: Request) -> Account:
     agent_id = agent_of(request.actor) or no_session()
     async with request.database.session() as db:
         return await queries.by_id(db, agent_id) or no_session()
+
+
+async def is_fresh(request: Request) -> bool:
+    """Did who asks sign in not long ago? Then nothing has to be proven anew."""
+    async with request.database.session() as db:
+        standing = await policy_queries.standing(db, session_of(request.actor), STRONG)
+    return standing is not None and standing.is_fresh

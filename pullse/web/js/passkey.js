@@ -1,6 +1,6 @@
-/* <pass-key do="enter|add">: a button that signs in with a passkey, or makes one.
-   It stays hidden where the browser has none. What goes wrong is said in words that the page
-   brings along: data-failed, data-unknown, data-elsewhere. */
+/* <pass-key do="enter|add|link">: a form that signs in with a passkey, makes one, or makes one by
+   a link in the place of a password. Hidden where the browser has none. What goes wrong is said
+   in words that the page brings along: data-failed, data-unknown, data-elsewhere. */
 
 const JSON_HEAD = { 'Content-Type': 'application/json' }
 
@@ -22,7 +22,8 @@ class PassKey extends HTMLElement {
     this.#say('')
     this.#button.disabled = true
     try {
-      await (this.getAttribute('do') === 'add' ? this.add() : this.enter())
+      await this[this.getAttribute('do')]()
+      location.assign(this.dataset.next)
     } catch (error) {
       this.#say(error.sentence ?? this.dataset.failed)
     } finally {
@@ -37,20 +38,27 @@ class PassKey extends HTMLElement {
     const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options)
     const credential = await navigator.credentials.get({ publicKey })
     await this.#post('/api/session/passkey', { credential: credential.toJSON() })
-    location.assign(this.dataset.next)
   }
 
   async add() {
-    const { password, name } = this.#typed
-    const { options } = await this.#post('/api/passkeys/options', password ? { password } : {})
-    const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options)
-    const credential = await navigator.credentials.create({ publicKey })
-    const made = { credential: credential.toJSON(), ...(name ? { name } : {}) }
-    await this.#post('/api/passkeys', made)
-    location.assign(this.dataset.next)
+    const typed = this.querySelector('form')
+    const credential = await this.#made('/api/passkeys/options', this.#filled(typed, ['password']))
+    await this.#post('/api/passkeys', { credential, ...this.#filled(typed, ['name']) })
+  }
+
+  async link() {
+    const person = this.#filled(document.getElementById('person'), ['name', 'email'])
+    const credential = await this.#made(`${this.dataset.at}/options`, person)
+    await this.#post(this.dataset.at, { credential, ...person })
   }
 
   // Private
+
+  async #made(path, body) {
+    const { options } = await this.#post(path, body)
+    const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options)
+    return (await navigator.credentials.create({ publicKey })).toJSON()
+  }
 
   async #post(path, body) {
     const answer = await fetch(path, { method: 'POST', headers: JSON_HEAD, body: JSON.stringify(body) })
@@ -60,14 +68,15 @@ class PassKey extends HTMLElement {
     throw Object.assign(new Error(code), { sentence: known[code] ?? message })
   }
 
+  #filled(form, names) {
+    const given = [...new FormData(form)].filter(([name, text]) => names.includes(name) && text)
+    return Object.fromEntries(given)
+  }
+
   #say(text) {
     const place = this.querySelector('[role=alert]')
     place.textContent = text
     place.hidden = !text
-  }
-
-  get #typed() {
-    return Object.fromEntries(new FormData(this.querySelector('form')))
   }
 
   get #button() {
