@@ -124,7 +124,8 @@ def build(
         key or os.urandom(32),
     )
     router = Router([*calls, *pages], frame.told)
-    return Edge(router, services, guard, Metrics(), realtime.annex, proxies, rates, frame.told)
+    annex = realtime.annex
+    return Edge(router, services, guard, Metrics(), annex, proxies, rates, told=frame.told)
 
 
 def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
