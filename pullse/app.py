@@ -130,7 +130,8 @@ def build(
         os.urandom(32) if secret is None else seals.key(secret, "pages"),
     )
     router = Router([*calls, *pages], frame.told)
-    return Edge(router, services, guard, Metrics(), realtime.annex, proxies, rates, frame.told)
+    annex = realtime.annex
+    return Edge(router, services, guard, Metrics(), annex, proxies, rates, told=frame.told)
 
 
 def forgetting(finds: Sequence[Finder]) -> Callable[[], None]:
