@@ -22,6 +22,9 @@ from tests.access.authenticator import (
 )
 from tests.access.people import calling, hire, run
 from tests.access.sign_in import PASSWORD, audited, browser, enter, hire_with_password
+from tests.cli.conftest import On, pullse, pullse_on
+
+__all__ = ["pullse", "pullse_on"]
 
 
 async def invite(edge: Edge, agent_id: Any) -> dict[str, Any]:
@@ -173,16 +176,15 @@ async def test_a_reset_by_passkey_ends_the_password_and_all_sessions(
 
 
 async def test_a_reset_keeps_passkeys_unless_they_are_to_go(
-    served: Edge, database: Database
+    served: Edge, database: Database, pullse_on: On
 ) -> None:
     await hire_with_password(database, "Ada")
     key = await with_passkey(served)
     for without in (False, True):
         async with browser(served) as thief, browser(served) as client:
             assert (await enter_by(thief, key)).status_code == 200
-            said = await link_commands.reset(
-                database, "ada@example.org", "http://localhost", without_passkeys=without
-            )
+            flags = ["--without-passkeys"] if without else []
+            said = await pullse_on("agents", "reset", "ada@example.org", *flags)
             # a session that a passkey opened does not bring it back until the link is used
             served.services.forget()
             assert (await thief.get("/api/me")).status_code == (401 if without else 200)
