@@ -1,6 +1,7 @@
 """The composition root: the one module that knows every slice and adds up what each offers."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,12 +11,14 @@ from pullse import __version__
 from pullse.access import api as access
 from pullse.access import audit_api as audit
 from pullse.access import jobs as access_jobs
+from pullse.access import pages as access_pages
 from pullse.access import policy_api as policies
 from pullse.access import sign_in_api as sign_in
 from pullse.access import totp
 from pullse.access.finder import Finder, SessionFinder
 from pullse.access.oidc import api as oidc
 from pullse.access.oidc.discovery import Live
+from pullse.access.pages import viewer
 from pullse.access.passkeys import api as passkeys
 from pullse.access.passkeys import link_api as passkeys_by_link
 from pullse.access.refusals import Refusals
@@ -28,7 +31,7 @@ from pullse.gateway.holders import Holders
 from pullse.gateway.keys import DevKey, claim
 from pullse.gateway.opening import Realtime, opened
 from pullse.gateway.sandbox import Sandbox
-from pullse.kit import idempotency
+from pullse.kit import idempotency, seals
 from pullse.kit import rates as limits
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
@@ -36,6 +39,7 @@ from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.jobs import Every, Job
 from pullse.kit.metrics import Metrics
 from pullse.kit.openapi import describe
+from pullse.kit.pages import with_ways_back
 from pullse.kit.proxies import NOBODY, Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.relay import Reactions
@@ -49,6 +53,8 @@ from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
+from pullse.web import frame
+from pullse.web.frame import Frame, Provider
 
 
 async def openapi(request: Request) -> Answer:
@@ -89,6 +95,9 @@ calls: list[Call] = [
     ),
 ]
 
+pages: list[Call] = with_ways_back([*frame.pages, *access_pages.pages])
+places = [*access_pages.places]
+
 slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
@@ -125,8 +134,16 @@ def build(
         (refusals or Refusals(database)).note,
         secret=secret,
         providers=providers,
+        pages=Frame(
+            viewer.of,
+            places=places,
+            providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
+        ),
+        key=os.urandom(32) if secret is None else seals.key(secret, "pages"),
     )
-    return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
+    router = Router([*calls, *pages], frame.told)
+    annex = realtime.annex
+    return Edge(router, services, guard, Metrics(), annex, proxies, rates, told=frame.told)
 
 
 def forgetting(finds: Sequence[Find | Holders]) -> Callable[[], None]:

@@ -101,7 +101,7 @@ def serve(
     bound = server.bind(host, found.port if port is None else port)
     with bound, opened(found) as store:
         prepare(store, found, with_demo=with_demo)
-        link = uvloop.run(link_of_setup(store, found))
+        link = uvloop.run(link_of_setup(store, found, pages_at(found, bound)))
         announce = lambda: say_start(bound, store, found, link=link)  # noqa: E731
         process = Process(found, store.url, guard, announce=announce)
         if workers == 1:
@@ -346,7 +346,7 @@ def invite_agent(email: str, name: str | None, role: str, data_dir: Path | None)
     """Make an agent, if there is none, and print a link to sign in for the first time by."""
     new = link_commands.new_agent(email, name, role)
     with database_of(data_dir) as (database, run):
-        click.echo(run(link_commands.invite(database, new)))
+        click.echo(run(link_commands.invite(database, new, pages_at(read_settings(data_dir)))))
 
 
 @agents_group.command("reset")
@@ -359,8 +359,9 @@ def reset_agent(
 ) -> None:
     """Print a link by which an agent sets another password, this once."""
     with database_of(data_dir) as (database, run):
+        base = pages_at(read_settings(data_dir))
         said = link_commands.reset(
-            database, email, without_totp=without_totp, without_passkeys=without_passkeys
+            database, email, base, without_totp=without_totp, without_passkeys=without_passkeys
         )
         click.echo(run(said))
 
@@ -370,7 +371,7 @@ def reset_agent(
 def setup_command(data_dir: Path | None) -> None:
     """Print a link that makes the first owner, this once, as the first start of serve does."""
     with database_of(data_dir) as (database, run):
-        link = run(link_commands.set_up(database))
+        link = run(link_commands.set_up(database, pages_at(read_settings(data_dir))))
         if link is None:
             raise click.ClickException("There is an owner already, who can invite others.")
         click.echo(link)
@@ -514,11 +515,11 @@ async def _prepare(store: Store, found: Settings, *, with_demo: bool) -> list[st
         await database.close()
 
 
-async def link_of_setup(store: Store, found: Settings) -> str | None:
+async def link_of_setup(store: Store, found: Settings, base: str) -> str | None:
     """None when there is an owner."""
     database = await open_database(store.url, direct_url=found.database_direct_url, size=1)
     try:
-        return await link_commands.set_up(database)
+        return await link_commands.set_up(database, base)
     finally:
         await database.close()
 
@@ -548,9 +549,7 @@ def say_start(
     dev_key: DevKey | None = None,
     link: str | None = None,
 ) -> None:
-    host, port = bound.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    base = f"http://{shown}:{port}"
+    base = bound_at(bound)
     push = "Ably" if found.ably else "the built-in gateway, for Ably's clients (docs/realtime.md)"
     if dev_key is not None and not found.ably:
         push += f"\n  its key    {dev_key.text} (of pullse dev alone)"
@@ -558,11 +557,31 @@ def say_start(
         f"pullse {__version__} serves on {base}\n"
         f"  database   {store.shown}\n"
         f"  real time  {push}\n"
-        f"  API        {base}/api/openapi.json"
+        f"  API        {base}/api/openapi.json\n"
+        f"  pages      {base}/"
     )
     if link is not None:
         click.echo(f"\nThere is no owner yet.\n{link}")
     sys.stdout.flush()
+
+
+def bound_at(bound: Any) -> str:
+    host, port = bound.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+def pages_at(found: Settings, bound: Any = None) -> str:
+    """
+    Where browsers find the pages, as far as it can be known here: at the first name that this
+    server answers to, with TLS if there is a proxy before it.
+    """
+    port = found.port if bound is None else bound.getsockname()[1]
+    if found.hosts and found.proxies:
+        return f"https://{found.hosts[0]}"
+    if found.hosts:
+        return f"http://{found.hosts[0]}:{port}"
+    return f"http://127.0.0.1:{port}" if bound is None else bound_at(bound)
 
 
 def is_loopback(host: str) -> bool:

@@ -50,6 +50,7 @@ SLOW = (
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
+    "tests/web/test_chromium.py",
 )
 """
 Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through

@@ -40,6 +40,15 @@ def test_a_call_is_documented(call: app.Call) -> None:
     assert by_nouns in pages
 
 
+@pytest.mark.parametrize("page", app.pages, ids=lambda page: page.name)
+def test_a_page_is_documented(page: app.Call) -> None:
+    """Or that above it, on which its form stands."""
+    shown = text("docs/pages.md")
+    paths = page.path.split("/")
+    above = ["/".join(paths[:depth]) for depth in range(2, len(paths) + 1)]
+    assert any(f"`{path}`" in shown for path in above)
+
+
 @pytest.mark.parametrize("name", feed.NAMES)
 def test_a_fact_is_documented(name: str) -> None:
     assert f"`{name}`" in text("docs/api/events.md")

@@ -227,6 +227,20 @@ async def until_waiting(database_url: str) -> None:
     await connection.close()
 
 
+# -- serve: the way in --
+
+
+async def test_the_first_start_says_where_the_first_owner_begins(database_url: str) -> None:
+    settings = {"DATABASE_URL": database_url, "PULLSE_API_TOKEN": TOKEN}
+    with running("serve", "--port", "0", **settings) as pullse:
+        url = await pullse.url()
+        link = await pullse.says(rf"{url}/links/\w{{43}}")
+        async with client_of(url) as client:
+            page = await client.get(link)
+            assert page.status_code == 200
+            assert "<form" in page.text
+
+
 # -- serve: the token --
 
 

@@ -15,14 +15,14 @@ from pullse.errors import Invalid, NotFound
 from pullse.kit.db import Database, Db
 
 
-async def set_up(database: Database) -> str | None:
-    """None when there is an owner."""
+async def set_up(database: Database, base: str) -> str | None:
+    """None when there is an owner. `base`, here and below, is where the pages are."""
     async with database.transaction() as db:
         made = await links.set_up(db, by=ME)
-    return None if made is None else in_words(made, "makes the first owner")
+    return None if made is None else in_words(made, base, "makes the first owner")
 
 
-async def invite(database: Database, new: NewAgent) -> str:
+async def invite(database: Database, new: NewAgent, base: str) -> str:
     """Also one who is there already and can't sign in yet."""
     async with database.transaction() as db:
         agent_id = await queries.find_by_email(db, new.email)
@@ -35,11 +35,16 @@ async def invite(database: Database, new: NewAgent) -> str:
             what = "a password" if has_password else "a passkey"
             raise Invalid(f"{new.email} has {what}; there is pullse agents reset {new.email}")
         made = await links.invite(db, agent_id, by=ME)
-    return in_words(made, f"lets {new.email} set a password or make a passkey")
+    return in_words(made, base, f"lets {new.email} set a password or make a passkey")
 
 
 async def reset(
-    database: Database, email: str, *, without_totp: bool = False, without_passkeys: bool = False
+    database: Database,
+    email: str,
+    base: str,
+    *,
+    without_totp: bool = False,
+    without_passkeys: bool = False,
 ) -> str:
     """What is removed has opened sessions, which end now: they could bring it back."""
     async with database.transaction() as db:
@@ -52,7 +57,8 @@ async def reset(
         made = await links.invite(db, agent_id, by=ME)
         if without_passkeys:
             await passkeys.remove_all(db, agent_id, by=ME)
-    return in_words(made, f"lets {email} set another password, which ends all sessions")
+    what = f"lets {email} set another password, which ends all sessions"
+    return in_words(made, base, what)
 
 
 async def find(db: Db, email: str) -> UUID:
@@ -71,9 +77,10 @@ def new_agent(email: str, name: str | None, role: str) -> NewAgent:
         raise Invalid(f"EMAIL or --name: {error}") from error
 
 
-def in_words(made: Made, what: str) -> str:
-    """The token on a line of its own, then a sentence."""
+def in_words(made: Made, base: str, what: str) -> str:
+    """The address on a line of its own, then a sentence."""
     return (
-        f"{made.token}\nThis {what}: POST /api/links/<it> (docs/api/sign-in.md). It works once, "
+        f"{base}/links/{made.token}\nThis {what}: open it in a browser, or POST to "
+        "/api/links/<its last part> (docs/api/sign-in.md). It works once, "
         f"until {made.expires_at:%Y-%m-%d %H:%M} UTC, and is shown this once."
     )

@@ -16,7 +16,7 @@ from pullse.access import link_queries as queries
 from pullse.access import passwords, session_queries, sign_in_queries
 from pullse.access.passkeys import queries as passkeys
 from pullse.access.permissions import ROLES
-from pullse.access.secrets import hashed, new_secret
+from pullse.access.secrets import hashed, is_secret, new_secret
 from pullse.access.sign_in_model import Person, UsedLink
 from pullse.access.sign_in_queries import Account
 from pullse.agents import actions as agents
@@ -46,6 +46,14 @@ class Made(Struct, frozen=True):
     purpose: str
     agent_id: UUID | None
     expires_at: datetime
+
+
+class Offered(Struct, frozen=True):
+    """A link, and whose it is; of a set-up link nobody's."""
+
+    purpose: str
+    name: str
+    email: str
 
 
 class Known(Struct, frozen=True):
@@ -100,6 +108,18 @@ async def make(db: Db, purpose: str, agent_id: UUID | None, *, by: Actor) -> Mad
     data = {"purpose": purpose, "agent_id": agent_id}
     await audit.record(db, "link.made", by=by, data=data)
     return Made(token, purpose, agent_id, expires_at)
+
+
+async def look(database: Database, token: str) -> Offered:
+    """What a link is for, without using it up. Raises `NotFound`."""
+    if not is_secret(token):
+        no_link()
+    async with database.session() as db:
+        link = await queries.find(db, hashed(token)) or no_link()
+        if link.agent_id is None:
+            return Offered(link.purpose, "", "")
+        account = await sign_in_queries.by_id(db, link.agent_id) or no_link()
+    return Offered(link.purpose, account.name, account.email)
 
 
 async def use(database: Database, token: str, given: UsedLink, *, by: Actor) -> tuple[UUID, str]:

@@ -31,10 +31,13 @@ class WrongCredentials(Unproven):
 
 
 class CodeNeeded(Unproven):
+    """`account` is whose password it was."""
+
     code = "code_needed"
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__("The password is right; send the code of the second factor too.")
+        self.account = account
 
 
 class WrongCode(Unproven):
@@ -127,7 +130,7 @@ async def second_factor(
                 raise policy.PasskeyNeeded
             return ["password"]
         if code is None:
-            raise CodeNeeded
+            raise CodeNeeded(account)
         means = await totp.fits(db, account.id, factor.secret, code, secret=secret)
     if means is None:
         await note_failure(database, account, by, "code")

@@ -18,11 +18,29 @@ from uuid import UUID
 
 from pullse.errors import Forbidden, Refusal, Unavailable
 from pullse.kit.events import Actor
-from pullse.kit.headers import OF_ANNEX, OF_ANSWER, OF_SHARED, SECURE, cors, preflight
+from pullse.kit.headers import (
+    OF_ANNEX,
+    OF_ANSWER,
+    OF_SHARED,
+    SECURE,
+    cors,
+    instead,
+    preflight,
+)
 from pullse.kit.metrics import Metrics
 from pullse.kit.proxies import NOBODY, Proxies
 from pullse.kit.rates import Rates
-from pullse.kit.web import Answer, Application, Headers, Receive, Send, Services, no, refused
+from pullse.kit.web import (
+    Answer,
+    Application,
+    Headers,
+    Receive,
+    Send,
+    Services,
+    Told,
+    no,
+    refused,
+)
 from pullse.kit.websockets import Refused, Session, Socket, Upgrade
 
 BODY_AT_MOST = 1 << 20
@@ -103,6 +121,7 @@ class Edge:
     annex: Annex | None = None
     proxies: Proxies = NOBODY
     rates: Rates | None = None
+    told: Told = lambda scope, error, answer: answer
     under_way: int = 0
 
     def accept(self, upgrade: Upgrade, socket: Socket) -> Session:
@@ -146,7 +165,9 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *extra]
+                head = message.pop("head", None)
+                usual = extra if head is None else instead(head, extra)
+                message["headers"] = [*message["headers"], *usual]
             elif is_head:
                 message["body"] = b""
             await send(message)
@@ -181,7 +202,7 @@ class Edge:
         request_id: bytes,
         annex: Annex | None,
         extra: Headers,
-    ) -> Answer | None:
+    ) -> Any:
         """The answer to what never reaches a handler; `extra` are headers of any answer."""
         visitor = ANONYMOUS
         try:
@@ -194,9 +215,10 @@ class Edge:
                 visitor = await self.guard.admit(scope, headers)
         except NotLetIn as error:
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
-            return no(error.status, str(error), error.code, headers=challenge)
+            answer = no(error.status, str(error), error.code, headers=challenge)
+            return self.told(scope, error, answer)
         except Unavailable as error:  # who asks can't be told without the database
-            return refused(error)
+            return self.told(scope, error, refused(error))
         rates = self.rates
         if rates is not None and visitor is not ANONYMOUS and visitor.rights is not EVERYTHING:
             wait, told = rates.take(visitor.id)

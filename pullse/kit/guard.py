@@ -37,11 +37,17 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
-OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+|(session|links/[^/]+)/passkey(/options)?)/?")
+OPEN_POSTS = re.compile(
+    r"/(sign-in(/code)?|links/[^/]+|api/(session|links/[^/]+)(/passkey(/options)?)?)/?"
+)
 """How one who is not known yet gets in."""
 OPEN_GETS = re.compile(r"/api/sign-in/(providers|oidc/[^/]+(/callback)?)/?")
 """How one who is not known yet is sent to a provider, and comes back."""
 CALLBACK = re.compile(r"/api/sign-in/oidc/[^/]+/callback/?")
+OPEN_PAGES = re.compile(r"/(sign-in(/code)?|links/[^/]+)/?")
+"""And what one sees before."""
+ASSETS = "/assets/"
+"""Nobody is looked up for these: a page that says the database is away has its style too."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE, COOKIE_OVER_TLS = b"pullse", b"__Host-pullse"
 """Over TLS only the second one counts, which neither a page of another name nor one without
@@ -57,6 +63,14 @@ def is_open_post(scope: Any) -> bool:
 
 def is_open_get(scope: Any) -> bool:
     return scope["method"] in ("GET", "HEAD") and OPEN_GETS.fullmatch(scope["path"]) is not None
+
+
+def is_open_page(scope: Any) -> bool:
+    return scope["method"] in READING and OPEN_PAGES.fullmatch(scope["path"]) is not None
+
+
+def is_asset(scope: Any) -> bool:
+    return scope["path"].startswith(ASSETS) and scope["method"] in READING
 
 
 def bearer(headers: dict[bytes, bytes]) -> str | None:
@@ -189,7 +203,7 @@ class BearerToken:
                 visitor = await self.find(token)
                 if visitor is not None:
                     return visitor
-        if scope["path"] in self.open_paths or is_open_get(scope):
+        if scope["path"] in self.open_paths or is_open_get(scope) or is_asset(scope):
             return ANONYMOUS
         if is_open_post(scope):
             check_site(scope, headers, is_sure=False)
@@ -200,6 +214,8 @@ class BearerToken:
             if visitor is not None:
                 check_site(scope, headers, is_sure=True)
                 return visitor
+        if is_open_page(scope):
+            return ANONYMOUS
         raise NotLetIn(
             401, "Sign in, or send an API token: Authorization: Bearer <token>.", "unauthorized"
         )

@@ -3,6 +3,9 @@ What is in the head of every answer, put together once: each request pays for it
 
 Answers are data. Nothing of them may be shown in a frame, run as a page of ours or be
 embedded by another site, and what comes over TLS once is to come over TLS for a year.
+
+A page's answer brings a head of its own along, in the place of this one: it shows, runs and
+asks for what is ours alone, nothing is inline, and nobody keeps a copy.
 """
 
 from pullse.kit.web import Answer, Headers
@@ -21,6 +24,38 @@ OF_SHARED = (
 )
 """For the pages of an origin that may read it."""
 OF_ANSWER = (*OF_SHARED, (b"cross-origin-resource-policy", b"same-origin"))
+
+
+OF_PAGE = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        b"require-trusted-types-for 'script'",
+    ),
+    # with no-referrer, browsers would send forms with `Origin: null`, and we could not tell ours
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+OF_ASSET = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+OF_EVERY = frozenset({b"x-request-id", b"strict-transport-security", b"ratelimit"})
+"""Of the usual head, what stays beside another one; also ratelimit-policy."""
+
+
+def instead(head: Headers, usual: Headers) -> Headers:
+    """The usual head, with another one in its place; other origins read none of that."""
+    kept = [each for each in usual if each[0].removesuffix(b"-policy") in OF_EVERY]
+    return [*head, *kept]
 
 
 def cors(origin: bytes) -> Headers:

@@ -4,6 +4,7 @@ nobody knows, is refused, and the refusal names it.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -39,6 +40,12 @@ def check_media_type(value: str | None) -> None:
         raise WrongMediaType("The body has to be JSON: send Content-Type: application/json.")
 
 
+def check_is_form(value: str | None) -> None:
+    kind = (value or "").partition(";")[0]
+    if kind.strip().lower() != "application/x-www-form-urlencoded":
+        raise WrongMediaType("This address takes what a form of its page sends.")
+
+
 def body(raw: bytes, shape: type[Shape]) -> Shape:
     kind: Any = shape
     try:
@@ -59,17 +66,11 @@ def query(raw: bytes, shape: type[Shape]) -> Shape:
     `a=1&b=x,y&b=z` as a struct: fields that are lists take several values, by comma or by
     repeating them, or none (`b=` is as good as nothing); all others take one.
     """
-    try:
-        pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200
-        )
-    except ValueError as error:
-        raise Malformed("The query string is malformed.") from error
     kind: Any = shape
     lists, numbers = _fields_with(kind, list), _fields_with(kind, int)
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in pairs(raw, "query string"):
         if "\0" in value or "\0" in name:
             problems[name.replace("\0", "")] = "NUL characters are not allowed."
         elif name in lists:
@@ -81,6 +82,38 @@ def query(raw: bytes, shape: type[Shape]) -> Shape:
     if problems:
         raise _invalid(problems)
     return _convert(found, shape, what="parameter")
+
+
+def pairs(raw: bytes, what: str) -> list[tuple[str, str]]:
+    """Names and values as they were sent, in their order."""
+    try:
+        return parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200
+        )
+    except ValueError as error:
+        raise Malformed(f"The {what} is malformed.") from error
+
+
+def form(given: Sequence[tuple[str, str]], shape: type[Shape]) -> Shape:
+    """What a form sent, as a struct: a field that was left empty is as good as none."""
+    kind: Any = shape
+    lists = _fields_with(kind, list)
+    found: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for name, value in given:
+        if "\0" in value or "\0" in name:
+            problems[name.replace("\0", "")] = "NUL characters are not allowed."
+        elif not value:
+            continue
+        elif name in lists:
+            found.setdefault(name, []).append(value)
+        elif name in found:
+            problems[name] = "Given more than once."
+        else:
+            found[name] = value
+    if problems:
+        raise _invalid(problems)
+    return _convert(found, shape, what="field")
 
 
 def _explained(raw: bytes, shape: type[Shape]) -> Shape:

@@ -7,6 +7,7 @@ envelope `{status, message, data}`; a refusal anywhere below becomes one here an
 """
 
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,10 @@ class Services:
     """The installation's; None where it can't be had."""
     providers: Any = ()
     """By whom one may sign in, besides ourselves; see access/oidc."""
+    pages: Any = None
+    """The frame of pages; see web/frame.py."""
+    key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
+    """What this installation alone knows, the same in all of its processes, for pages."""
 
 
 class Request:
@@ -190,10 +195,17 @@ class Call:
         return f"{self.method} {self.path}"
 
 
+Told = Callable[[Scope, Refusal | None, Answer], Any]
+"""Makes of an answer that refuses one for a person, or passes it on; None stands for a bug."""
+
+
 class Router:
     """Finds the call for a path and a method, runs it, and answers whatever comes of it."""
 
-    def __init__(self, calls: Sequence[Call]) -> None:
+    def __init__(
+        self, calls: Sequence[Call], told: Told = lambda scope, error, answer: answer
+    ) -> None:
+        self._told = told
         self._fixed: dict[str, dict[str, Call]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Call]]] = []
         for path in dict.fromkeys(call.path for call in calls):
@@ -202,7 +214,7 @@ class Router:
                 pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)
                 self._patterns.append((re.compile(pattern), by_method))
             else:
-                self._fixed[path] = by_method
+                self._fixed[path.removesuffix("/")] = by_method
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -210,15 +222,15 @@ class Router:
         except Refusal as error:
             if isinstance(error, Forbidden):
                 scope["services"].note_refusal(scope["actor"], scope["call"], error)
-            answer = refused(error)
+            answer = self._told(scope, error, refused(error))
         except Exception as error:
-            answer = on_bug(scope, error)
+            answer = self._told(scope, None, on_bug(scope, error))
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Any:
         by_method, path_params = self._find(scope["path"])
         if by_method is None:
-            return no(404, "There is nothing at this address.", "not_found")
+            raise NotFound("There is nothing at this address.")
         call = by_method.get(scope["method"])
         if call is None:
             return other_method(scope["method"], by_method)

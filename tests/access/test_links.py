@@ -15,6 +15,8 @@ from pullse.kit.edge import Edge
 from tests.access.people import calling, give, hire, run
 from tests.access.sign_in import PASSWORD, audited, browser, enter, hire_with_password
 
+HERE = "https://help.example.com"
+
 
 async def use(client: httpx.AsyncClient, token: str, **given: Any) -> httpx.Response:
     return await client.post(f"/api/links/{token}", json={"password": PASSWORD} | given)
@@ -173,17 +175,24 @@ async def test_a_set_up_link_is_worth_nothing_once_there_is_an_owner(
 
 async def test_the_commands(served: Edge, database: Database) -> None:
     said = await link_commands.invite(
-        database, link_commands.new_agent("eva@example.org", None, "admin")
+        database, link_commands.new_agent("eva@example.org", None, "admin"), HERE
     )
     async with browser(served) as client:
-        assert (await use(client, said.split("\n")[0])).status_code == 200
+        assert (await use(client, token_in(said))).status_code == 200
         assert (await enter(client, "Eva")).status_code == 200
         with pytest.raises(Invalid, match="pullse agents reset"):
-            await link_commands.invite(database, NewAgent("Eva", "eva@example.org"))
-        said = await link_commands.reset(database, "EVA@example.org")
-        assert (await use(client, said.split("\n")[0])).status_code == 200
+            await link_commands.invite(database, NewAgent("Eva", "eva@example.org"), HERE)
+        said = await link_commands.reset(database, "EVA@example.org", HERE)
+        assert (await use(client, token_in(said))).status_code == 200
     with pytest.raises(NotFound):
-        await link_commands.reset(database, "nobody@example.org")
+        await link_commands.reset(database, "nobody@example.org", HERE)
     with pytest.raises(Invalid):
         link_commands.new_agent("no address", None, "agent")
-    assert "first owner" in str(await link_commands.set_up(database))
+    assert "first owner" in str(await link_commands.set_up(database, HERE))
+
+
+def token_in(said: str) -> str:
+    """From the address on the first line."""
+    start, _, token = said.split("\n")[0].rpartition("/")
+    assert start == f"{HERE}/links"
+    return token

@@ -100,7 +100,8 @@ async def test_one_is_made_with_a_link_and_signs_in_alone(
     served: Edge, database: Database, chrome: "Browser"
 ) -> None:
     new = link_commands.new_agent("ada@example.org", "Ada", "agent")
-    link = (await link_commands.invite(database, new)).split()[0]
+    said = await link_commands.invite(database, new, "http://localhost")
+    link = said.split()[0].rpartition("/")[2]
     async with named(served) as url, opened(chrome, url) as (page, devtools, device):
         assert (await page.evaluate("call('GET', '/api/me')"))["status"] == 401
         path = f"/api/links/{link}/passkey"

@@ -120,7 +120,6 @@ async def test_a_method_that_is_not_taken_is_told_which_are(client: httpx.AsyncC
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/",
         "/api/ticket",

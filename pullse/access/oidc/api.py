@@ -40,9 +40,14 @@ EXAMPLE = {
 
 
 async def providers(request: Request) -> Answer:
-    known = [each.settings for each in request.services.providers]
-    records = [Named(each.name, each.title, f"{BASE}/{each.name}") for each in known]
+    known = request.services.providers
+    records = [Named(each.name, each.settings.title, way(each)) for each in known]
     return ok(request, encoded(Providers(records)))
+
+
+def way(live: Live) -> str:
+    """Where a browser begins to sign in by a provider."""
+    return f"{BASE}/{live.name}"
 
 
 async def start(request: Request) -> Answer:

@@ -1,6 +1,5 @@
 """Single sign-on as values: shapes on the wire, and which paths are ours."""
 
-import re
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -9,11 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from pullse.errors import Invalid
+from pullse.kit.pages import is_own_path
 
 HOME = "/"
-PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
-HIDDEN = re.compile(r"%(2f|5c|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})", re.IGNORECASE)
-"""A slash, a backslash or a control character in disguise, or a sign that begins nothing."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -58,7 +55,6 @@ class Identities(msgspec.Struct, frozen=True):
 
 def own_path(text: str) -> str:
     """Where a browser may be sent to, and stays with us. Raises `Invalid`."""
-    path = text.partition("?")[0]
-    if not PATH.fullmatch(text) or "//" in path or HIDDEN.search(text):
+    if not is_own_path(text):
         raise Invalid.field("return_to", "Only a path of ours, such as /tickets.")
     return text

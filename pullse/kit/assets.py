@@ -1,0 +1,53 @@
+"""
+Style sheets, scripts and icons, at addresses that change with what is in them, so that a
+browser asks once: `/assets/<hash of all>/<name>`. The hash is a folder so that a script finds
+others by `./name.js`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pullse.errors import NotFound
+from pullse.kit.headers import OF_ASSET
+from pullse.kit.pages import Shown
+from pullse.kit.web import Request
+
+TYPES = {
+    ".css": b"text/css; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+FOR_GOOD = (b"cache-control", b"public, max-age=31536000, immutable")
+FOR_NOW = (b"cache-control", b"no-store")
+"""An older or a newer process made the page: better this than nothing, but not to keep."""
+
+
+class Assets:
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        whole = hashlib.sha256()
+        for name in sorted(files):
+            whole.update(f"{name}\n{len(files[name])}\n".encode() + files[name])
+        self.version = whole.hexdigest()[:16]
+
+    def address(self, name: str) -> str:
+        """Raises KeyError for one that is not there."""
+        self._files[name]
+        return f"/assets/{self.version}/{name}"
+
+    async def show(self, request: Request) -> Shown:
+        name, version = request.path_params["name"], request.path_params["version"]
+        content = self._files.get(name)
+        if content is None:
+            raise NotFound("There is nothing at this address.")
+        kept = FOR_GOOD if version == self.version else FOR_NOW
+        headers = [(b"content-type", TYPES[Path(name).suffix]), kept]
+        return Shown(200, content, headers, head=OF_ASSET)
+
+
+def read(folder: Path) -> Assets:
+    """One style sheet out of all, in the order of their names; scripts and icons as they are."""
+    style = b"\n".join(each.read_bytes() for each in sorted((folder / "css").glob("*.css")))
+    others = [*(folder / "js").glob("*.js"), *(folder / "icons").glob("*.svg")]
+    return Assets({"pullse.css": style} | {each.name: each.read_bytes() for each in others})
