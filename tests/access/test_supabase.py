@@ -26,27 +26,15 @@ from pullse.kit.tail import Tail
 from pullse.settings import Settings
 from tests.access.people import OPERATORS, calling, give, hire, run
 from tests.access.sign_in import audited
+from tests.access.single_sign_on import Clock
 from tests.standins.oidc import signed
 from tests.standins.supabase import SERVICE_KEY, SHARED, Project, projected
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 async def project() -> AsyncIterator[Project]:
     async with projected() as project:
         yield project
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
