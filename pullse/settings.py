@@ -115,7 +115,8 @@ class Reader:
 
     def read(self, *, unknown: list[str]) -> Settings:
         for name in unknown:
-            self._wrong.append(f"{name}: there is no such setting")
+            why = ", or PULLSE_OIDC does not name it" if name.startswith("PULLSE_OIDC_") else ""
+            self._wrong.append(f"{name}: there is no such setting{why}")
         settings = Settings(
             database_url=self._database("DATABASE_URL"),
             database_direct_url=self._database("DATABASE_DIRECT_URL"),

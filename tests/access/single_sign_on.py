@@ -1,5 +1,6 @@
 """A browser that signs in by a provider, for the tests of single sign-on."""
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +14,18 @@ from pullse.kit.edge import Edge
 from pullse.kit.guard import BearerToken
 from pullse.kit.tail import Tail
 from tests.access.people import OPERATORS
+from tests.access.sign_in import audited
 from tests.standins.oidc import CLIENT, SECRET, Provider
 
 HERE = "http://pullse.example"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def settings(provider: Provider, name: str = "corp", **more: Any) -> providers.Provider:
@@ -60,3 +70,22 @@ def refusal(answer: httpx.Response) -> str:
 
 def cookies(answer: httpx.Response) -> list[str]:
     return answer.headers.get_list("set-cookie")
+
+
+async def is_let_in(client: httpx.AsyncClient) -> bool:
+    answer = await sign_in(client)
+    assert answer.status_code == 303
+    return bool(answer.headers["location"] == "/")
+
+
+async def is_nobody(database: Database) -> bool:
+    """No session and no link came of it."""
+    async with database.session() as db:
+        return not await db.value(
+            "SELECT EXISTS (SELECT FROM sessions) OR EXISTS (SELECT FROM identities)"
+        )
+
+
+async def reasons(database: Database) -> list[str]:
+    """Of those who were not let in, as the audit trail has them."""
+    return [json.loads(data)["reason"] for _, data, _ in await audited(database, "sign_in.failed")]

@@ -28,12 +28,6 @@ from tests.standins.oidc import ADA, Provider, providing
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    async with providing() as provider:
-        yield provider
-
-
-@pytest.fixture
 def edge(database: Database, tail: Tail, provider: Provider) -> Edge:
     return edge_with(database, tail, Live(settings(provider)))
 

@@ -26,27 +26,15 @@ from pullse.kit.tail import Tail
 from pullse.settings import Settings
 from tests.access.people import OPERATORS, calling, give, hire, run
 from tests.access.sign_in import audited
+from tests.access.single_sign_on import Clock
 from tests.standins.oidc import signed
 from tests.standins.supabase import SERVICE_KEY, SHARED, Project, projected
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 async def project() -> AsyncIterator[Project]:
     async with projected() as project:
         yield project
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -218,7 +206,7 @@ LIES = [
 ]
 
 
-@pytest.mark.parametrize("lie", LIES, ids=str)
+@pytest.mark.parametrize("lie", LIES, ids=", ".join)
 async def test_a_token_that_is_not_ours_or_not_of_now_is_refused(
     lie: dict[str, Any], both: SupabaseFinder, project: Project, database: Database
 ) -> None:
@@ -357,7 +345,7 @@ async def test_a_project_that_confirms_no_addresses_links_nobody(
         {"email_confirmed_at": True},
         {"is_anonymous": True},
     ],
-    ids=str,
+    ids=", ".join,
 )
 async def test_what_the_project_itself_says_of_the_user_decides(
     user: Any, find: SupabaseFinder, project: Project, database: Database
