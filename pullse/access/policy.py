@@ -54,7 +54,7 @@ class WouldShutYouOut(Conflict):
 
 def has_single_sign_on(services: Any) -> bool:
     """Is there a provider where people could sign in?"""
-    return bool(getattr(services, "providers", ()))
+    return bool(services.providers)
 
 
 def is_strong(means: Iterable[str]) -> bool:

@@ -109,7 +109,7 @@ def own_path(text: str | None) -> str:
 def is_own_path(text: str) -> bool:
     """May a browser be sent there, and stays with us?"""
     path = text.partition("?")[0]
-    return bool(OWN_PATH.fullmatch(text) and "//" not in path and not HIDDEN.search(text))
+    return bool(OWN_PATH.fullmatch(text) and "//" not in path and not HIDDEN.search(path))
 
 
 def to_sign_in(scope: Scope) -> Shown:

@@ -27,7 +27,7 @@ from pullse.settings import Settings
 from tests.access.people import OPERATORS, calling, give, hire, run
 from tests.access.sign_in import audited
 from tests.access.single_sign_on import Clock
-from tests.standins.oidc import signed
+from tests.standins.oidc import In, signed
 from tests.standins.supabase import SERVICE_KEY, SHARED, Project, projected
 
 
@@ -184,7 +184,6 @@ async def test_the_shared_secret_of_older_projects_is_taken(
 
 # -- which are lies --
 
-NOW = int(time.time())
 LIES = [
     {"iss": "https://other-project.supabase.co/auth/v1"},
     {"iss": "supabase"},
@@ -195,11 +194,11 @@ LIES = [
     {"role": "anon"},
     {"role": "service_role"},
     {"role": None},
-    {"exp": NOW - 120},
+    {"exp": In(-120)},
     {"exp": None},
     {"exp": "never"},
-    {"iat": NOW + 600},
-    {"nbf": NOW + 600},
+    {"iat": In(600)},
+    {"nbf": In(600)},
     {"sub": None},
     {"sub": 7},
     {"is_anonymous": True},

@@ -12,7 +12,7 @@ import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from joserfc import jwk, jws
@@ -35,6 +35,20 @@ LAWLESS = Lawless(strict_check_header=False)
 
 def rsa(kid: str) -> jwk.RSAKey:
     return jwk.RSAKey.generate_key(2048, {"kid": kid})
+
+
+class In(NamedTuple):
+    """So many seconds from the moment when it is told."""
+
+    seconds: int
+
+
+def dated(claims: dict[str, Any]) -> dict[str, Any]:
+    now = int(time.time())
+    return {
+        name: now + value.seconds if isinstance(value, In) else value
+        for name, value in claims.items()
+    }
 
 
 def signed(claims: dict[str, Any], key: Any, algorithm: str, **header: Any) -> str:
@@ -142,7 +156,7 @@ class Provider:
             "nonce": begun["nonce"],
             "at_hash": half_hash(access),
             **self.person,
-            **self.claims,
+            **dated(self.claims),
         }
         told = {name: value for name, value in claims.items() if value is not None}
         return answered(

@@ -9,7 +9,7 @@ from uuid import uuid4
 from joserfc import jwk
 
 from tests.standins.http import Request, Response, serve
-from tests.standins.oidc import answered, signed
+from tests.standins.oidc import answered, dated, signed
 
 SHARED = "the-shared-secret-of-a-project-in-tests-0123"
 SERVICE_KEY = "sb_secret_of-the-project"
@@ -52,7 +52,7 @@ class Project:
             "amr": [{"method": "password", "timestamp": now}],
             "session_id": str(uuid4()),
             "is_anonymous": False,
-            **more,
+            **dated(more),
         }
         return {name: value for name, value in told.items() if value is not None}
 
