@@ -143,27 +143,27 @@ def change_sql(lock: str) -> str:
           ORDER BY id
                FOR NO KEY UPDATE{lock}
         ), wanted AS MATERIALIZED (
-            SELECT old.id,
-                   coalesce(asked.title, old.title) AS title,
-                   coalesce(asked.description, old.description) AS description,
-                   coalesce(asked.status, old.status) AS status,
-                   coalesce(asked.priority, old.priority) AS priority,
-                   CASE WHEN is_assigned THEN asked.assigned_to
-                        WHEN old.assigned_to = keeper
-                             AND keeper NOT IN (SELECT id FROM agent) THEN NULL
-                        ELSE old.assigned_to END AS assigned_to,
-                   CASE WHEN is_moved THEN asked.team_id ELSE old.team_id END AS team_id,
-                   actor, request_id,
-                   if_match IS NULL OR old.version = ANY(if_match) AS is_fresh,
-                   {is_known} AS is_agent_known,
-                   asked.team_id IS NULL OR asked.team_id IN (SELECT id FROM team) AS is_team_known,
-                   is_assigned OR is_moved AS is_given
-              FROM old JOIN asked ON asked.id = old.id
-             WHERE {visible("asked.teams", "old.team_id")}
-        ), checked AS MATERIALIZED (
-            SELECT id, CASE WHEN NOT is_given OR assigned_to IS NULL OR team_id IS NULL THEN true
-                            ELSE {seen_by("wanted.assigned_to", "wanted.team_id")} END AS is_seen
-              FROM wanted
+            SELECT w.*,
+                   CASE WHEN NOT is_given OR assigned_to IS NULL OR team_id IS NULL THEN true
+                        ELSE {seen_by("w.assigned_to", "w.team_id")} END AS is_seen
+              FROM (SELECT old.id,
+                           coalesce(asked.title, old.title) AS title,
+                           coalesce(asked.description, old.description) AS description,
+                           coalesce(asked.status, old.status) AS status,
+                           coalesce(asked.priority, old.priority) AS priority,
+                           CASE WHEN is_assigned THEN asked.assigned_to
+                                WHEN old.assigned_to = keeper
+                                     AND keeper NOT IN (SELECT id FROM agent) THEN NULL
+                                ELSE old.assigned_to END AS assigned_to,
+                           CASE WHEN is_moved THEN asked.team_id ELSE old.team_id END AS team_id,
+                           actor, request_id,
+                           if_match IS NULL OR old.version = ANY(if_match) AS is_fresh,
+                           {is_known} AS is_agent_known,
+                           asked.team_id IS NULL OR asked.team_id IN (SELECT id FROM team)
+                               AS is_team_known,
+                           is_assigned OR is_moved AS is_given
+                      FROM old JOIN asked ON asked.id = old.id
+                     WHERE {visible("asked.teams", "old.team_id")}) AS w
         ), new AS (
             UPDATE tickets AS t
                SET title = wanted.title, description = wanted.description,
@@ -171,7 +171,7 @@ def change_sql(lock: str) -> str:
                    assigned_to = wanted.assigned_to, team_id = wanted.team_id,
                    version = old.version + 1, updated_at = now(),
                    tx = greatest(t.tx, {OWN_TX})
-              FROM wanted JOIN old ON old.id = wanted.id JOIN checked ON checked.id = wanted.id
+              FROM wanted JOIN old ON old.id = wanted.id
              WHERE t.id = wanted.id AND is_fresh AND is_agent_known AND is_team_known AND is_seen
                AND (wanted.title, wanted.description, wanted.status, wanted.priority,
                     wanted.assigned_to, wanted.team_id)
@@ -213,7 +213,6 @@ def change_sql(lock: str) -> str:
                is_seen
           FROM old
           JOIN wanted ON wanted.id = old.id
-          JOIN checked ON checked.id = old.id
           LEFT JOIN (SELECT {COLUMNS} FROM new) AS new ON new.id = old.id
         """
 

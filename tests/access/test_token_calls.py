@@ -104,6 +104,7 @@ async def test_everybody_is_told_who_they_are(served: Edge, database: Database) 
             "role": "owner",
             "permissions": list(PERMISSIONS),
             "agent": None,
+            "teams": [],
             "token": None,
         }
     ada = await hire(database, "Ada", "collaborator")
