@@ -9,7 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench import explain, granian_or_uvicorn, latency, memory, realtime, report, scale, speed
+from bench import (
+    access,
+    explain,
+    granian_or_uvicorn,
+    latency,
+    memory,
+    realtime,
+    report,
+    scale,
+    speed,
+)
 from bench.cluster import cluster
 from bench.load import Failed, generator_name
 from bench.report import Section
@@ -70,6 +80,11 @@ def run_speed(options: argparse.Namespace) -> Iterator[Section]:
         yield speed.measure(own, seconds=2 if options.quick else 8, say=say)
 
 
+def run_access(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield from access.measure(own, seconds=2 if options.quick else 8, say=say)
+
+
 def run_servers(options: argparse.Namespace) -> Iterator[Section]:
     with cluster() as own:
         yield granian_or_uvicorn.measure(own, seconds=2 if options.quick else 5, say=say)
@@ -115,6 +130,7 @@ def run_explain(options: argparse.Namespace) -> Iterator[Section]:
 
 ALL: dict[str, Callable[[argparse.Namespace], Iterator[Section]]] = {
     "speed": run_speed,
+    "access": run_access,
     "servers": run_servers,
     "latency": run_latency,
     "realtime": run_realtime,

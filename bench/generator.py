@@ -1,7 +1,8 @@
 """A load generator for machines without wrk: keep-alive connections on plain asyncio.
 
-`python -m bench.generator URL SECONDS METHOD FILE TOKEN` sends the lines of FILE (path, tab,
-body) in turn, each connection one request at a time, and prints one line of JSON.
+`python -m bench.generator URL SECONDS METHOD FILE HEADER` sends the lines of FILE (path, tab,
+body) in turn, each connection one request at a time, and prints one line of JSON. HEADER says
+who asks, or is empty.
 It understands only answers with a Content-Length, which is all that the measured servers give.
 """
 
@@ -76,10 +77,10 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
 
-def prepare(host: str, method: str, file: str, token: str) -> list[bytes]:
+def prepare(host: str, method: str, file: str, header: str) -> list[bytes]:
     head = f"Host: {host}\r\n"
-    if token:
-        head += f"Authorization: Bearer {token}\r\n"
+    if header:
+        head += f"{header}\r\n"
     if method != "GET":
         head += "Content-Type: application/json\r\n"
     requests = []
@@ -118,8 +119,8 @@ async def run(base: str, seconds: float, requests: list[bytes]) -> dict[str, flo
 
 
 def main() -> None:
-    base, seconds, method, file, token = sys.argv[1:]
-    requests = prepare(urlsplit(base).netloc, method, file, token)
+    base, seconds, method, file, header = sys.argv[1:]
+    requests = prepare(urlsplit(base).netloc, method, file, header)
     print(json.dumps(uvloop.run(run(base, float(seconds), requests))))
 
 

@@ -40,11 +40,14 @@ def generator_name() -> str:
     return "wrk" if shutil.which("wrk") else "the bundled asyncio generator"
 
 
-def drive(base: str, load: Load, *, seconds: float, token: str = "") -> Result:
+def drive(base: str, load: Load, *, seconds: float, token: str = "", session: str = "") -> Result:
+    """With an API token, or the token of a session, or as nobody."""
+    header = f"Authorization: Bearer {token}" if token else ""
+    header = f"Cookie: pullse={session}" if session else header
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests"
         file.write_text("".join(f"{path}\t{body}\n" for path, body in load.requests))
-        arguments = [load.method, str(file), token]
+        arguments = [load.method, str(file), header]
         if shutil.which("wrk"):
             script = str(HERE / "wrk.lua")
             length = f"{max(1, round(seconds))}s"

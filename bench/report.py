@@ -84,6 +84,8 @@ def write_page(sections: Sequence[Section], command: str) -> None:
 # The name of each section, and where the frame has it.
 PARTS = {
     "Speed": "speed",
+    "Access": "access",
+    "Signing in": "signing_in",
     "Servers": "servers",
     "Scale": "scale",
     "Full text": "search",

@@ -45,11 +45,21 @@ class Server:
 
 
 @contextmanager
-def ours(base: Base) -> Iterator[Server]:
+def ours(base: Base, **settings: str) -> Iterator[Server]:
     """`pullse serve` as a team would run it: one worker, a token, logs to a file."""
     command = [sys.executable, "-m", "pullse", "serve", "--port", "0"]
-    with running(command, of_team(base)) as (process, log):
+    with running(command, {**of_team(base), **settings}) as (process, log):
         server = Server(process, printed_address(process, log), TOKEN)
+        answering(server, log)
+        yield server
+
+
+@contextmanager
+def dev(base: Base) -> Iterator[Server]:
+    """`pullse dev` on the same database: nobody has to show anything."""
+    command = [sys.executable, "-m", "pullse", "dev", "--port", "0"]
+    with running(command, {"DATABASE_URL": base.url}) as (process, log):
+        server = Server(process, printed_address(process, log))
         answering(server, log)
         yield server
 

@@ -1,10 +1,11 @@
--- Sends the prepared requests of a file in turn: wrk … -s wrk.lua URL -- METHOD FILE TOKEN
+-- Sends the prepared requests of a file in turn: wrk … -s wrk.lua URL -- METHOD FILE HEADER
 -- Each line of the file is a path, a tab and a body. Prints one line of JSON at the end.
 local requests, at = {}, 0
 
 function init(args)
   local headers = {}
-  if args[3] ~= "" then headers["Authorization"] = "Bearer " .. args[3] end
+  local name, value = args[3]:match("^(%S+): (.*)$")
+  if name then headers[name] = value end
   if args[1] ~= "GET" then headers["Content-Type"] = "application/json" end
   for line in io.lines(args[2]) do
     local path, body = line:match("^([^\t]*)\t(.*)$")

@@ -10,18 +10,26 @@ from pullse import __version__
 from pullse.access import api as access
 from pullse.access import audit_api as audit
 from pullse.access import jobs as access_jobs
+from pullse.access import policy_api as policies
 from pullse.access import sign_in_api as sign_in
+from pullse.access import totp
 from pullse.access.finder import Finder, SessionFinder
+from pullse.access.oidc import api as oidc
+from pullse.access.oidc.discovery import Live
+from pullse.access.passkeys import api as passkeys
+from pullse.access.passkeys import link_api as passkeys_by_link
 from pullse.access.refusals import Refusals
+from pullse.access.supabase import Either, Find, SupabaseFinder
 from pullse.agents import api as agents
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
 from pullse.gateway.auth import Keyring
 from pullse.gateway.holders import Holders
-from pullse.gateway.keys import DevKey, Secret, WrongSecret, claim
+from pullse.gateway.keys import DevKey, claim
 from pullse.gateway.opening import Realtime, opened
 from pullse.gateway.sandbox import Sandbox
 from pullse.kit import idempotency
+from pullse.kit import rates as limits
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import BearerToken, LocalOwner
@@ -31,6 +39,7 @@ from pullse.kit.openapi import describe
 from pullse.kit.proxies import NOBODY, Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.relay import Reactions
+from pullse.kit.secret import Secret, WrongSecret
 from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health
@@ -61,6 +70,10 @@ calls: list[Call] = [
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
+    *passkeys.calls,
+    *passkeys_by_link.calls,
+    *policies.calls,
+    *oidc.calls,
     *access.calls,
     *audit.calls,
     *health.calls,
@@ -76,7 +89,7 @@ calls: list[Call] = [
     ),
 ]
 
-slices = (idempotency, access_jobs, ticket_jobs, gateway_jobs)
+slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}
@@ -93,9 +106,11 @@ def build(
     *,
     readers: Sequence[str] = ("relay",),
     realtime: Realtime = OFF,
+    secret: Secret | None = None,
     refusals: Refusals | None = None,
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
+    providers: Sequence[Live] = (),
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
@@ -108,11 +123,13 @@ def build(
         realtime,
         forgetting([find for find in finds if find is not None]),
         (refusals or Refusals(database)).note,
+        secret=secret,
+        providers=providers,
     )
     return Edge(Router(calls), services, guard, Metrics(), realtime.annex, proxies, rates)
 
 
-def forgetting(finds: Sequence[Finder | Holders]) -> Callable[[], None]:
+def forgetting(finds: Sequence[Find | Holders]) -> Callable[[], None]:
     def forget() -> None:
         for find in finds:
             find.forget()
@@ -120,9 +137,27 @@ def forgetting(finds: Sequence[Finder | Holders]) -> Callable[[], None]:
     return forget
 
 
-def with_tokens(guard: LocalOwner | BearerToken, database: Database) -> Guard:
+def with_tokens(
+    guard: LocalOwner | BearerToken, database: Database, settings: Settings | None = None
+) -> Guard:
     """The guard that also knows the API tokens and the sessions of this database."""
-    return replace(guard, find=Finder(database), find_session=SessionFinder(database))
+    find: Find = Finder(database)
+    if settings is not None and (settings.supabase_auth or settings.supabase_jwt_secret):
+        find = Either(find, SupabaseFinder(database, settings))
+    return replace(guard, find=find, find_session=SessionFinder(database))
+
+
+async def open_secret(database: Database, settings: Settings) -> Secret | None:
+    """What is sealed in this database opens by it; None, and a word in the log, if nothing does."""
+    try:
+        secret = Secret.of(settings)
+        async with database.session() as db:
+            await claim(db, secret)
+    except WrongSecret as error:
+        log.error("%s Until then second factors can't be set up or checked.", error)
+        return None
+    await totp.seal_all(database, secret)
+    return secret
 
 
 async def open_realtime(

@@ -26,11 +26,11 @@ from pullse.agents.model import AgentChanges, Role
 from pullse.errors import Refusal
 from pullse.gateway import commands as key_commands
 from pullse.gateway.keys import DEV_KEY, DevKey
-from pullse.gateway.secret import Secret, WrongSecret
 from pullse.kit import events, jobs, logs, migrate
 from pullse.kit.db import Database, open_database
 from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.postgres import Unavailable
+from pullse.kit.secret import Secret, WrongSecret
 from pullse.operations import backup, doctor, reaching
 from pullse.server import PortTaken, Process
 from pullse.settings import Settings
@@ -343,7 +343,7 @@ def set_role(email: str, role: str, data_dir: Path | None) -> None:
 )
 @data_dir_option
 def invite_agent(email: str, name: str | None, role: str, data_dir: Path | None) -> None:
-    """Make an agent, if there is none, and print a link to set a password, this once."""
+    """Make an agent, if there is none, and print a link to sign in for the first time by."""
     new = link_commands.new_agent(email, name, role)
     with database_of(data_dir) as (database, run):
         click.echo(run(link_commands.invite(database, new)))
@@ -352,11 +352,17 @@ def invite_agent(email: str, name: str | None, role: str, data_dir: Path | None)
 @agents_group.command("reset")
 @click.argument("email")
 @click.option("--without-totp", is_flag=True, help="Remove the second factor too.")
+@click.option("--without-passkeys", is_flag=True, help="Remove all passkeys too.")
 @data_dir_option
-def reset_agent(email: str, without_totp: bool, data_dir: Path | None) -> None:
+def reset_agent(
+    email: str, without_totp: bool, without_passkeys: bool, data_dir: Path | None
+) -> None:
     """Print a link by which an agent sets another password, this once."""
     with database_of(data_dir) as (database, run):
-        click.echo(run(link_commands.reset(database, email, without_totp=without_totp)))
+        said = link_commands.reset(
+            database, email, without_totp=without_totp, without_passkeys=without_passkeys
+        )
+        click.echo(run(said))
 
 
 @main.command("setup")

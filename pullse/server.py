@@ -21,6 +21,7 @@ from typing import Any
 import uvloop
 
 from pullse import app
+from pullse.access.oidc.discovery import Live
 from pullse.access.refusals import Refusals
 from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
@@ -94,19 +95,25 @@ async def serve(process: Process, bound: socket.socket) -> None:
     realtime = await app.open_realtime(
         database, tail, settings, process.dev_key, has_sandbox=process.has_sandbox
     )
-    guard = app.with_tokens(process.guard, database)
+    secret = await app.open_secret(database, settings)
+    guard = app.with_tokens(process.guard, database, settings)
     refusals = Refusals(database)
+    rates = Rates(settings.rate) if settings.rate else None
     edge = app.build(
         database,
         tail,
         guard,
         readers=list(works),
         realtime=realtime,
+        secret=secret,
         refusals=refusals,
         proxies=Proxies(settings.proxies),
-        rates=Rates(settings.rate) if settings.rate else None,
+        rates=rates,
+        providers=[Live(each) for each in settings.oidc],
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
+    if rates is not None:
+        works["rates"] = lambda: rates.run(database)
     server = SocketServer(edge, bound)
     stop = asyncio.Event()
     on_signals(stop.set)
@@ -132,6 +139,8 @@ async def serve(process: Process, bound: socket.socket) -> None:
             with contextlib.suppress(Refusal):
                 await realtime.stop()
                 await refusals.write()
+                if rates is not None:
+                    await rates.exchange(database)
     finally:
         await database.close()
 

@@ -16,8 +16,11 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from pullse import providers
 from pullse.kit.db import Address
 from pullse.kit.proxies import Network
+from pullse.kit.secret import SECRET_AT_LEAST
+from pullse.providers import Provider
 
 Item = TypeVar("Item")
 
@@ -43,6 +46,8 @@ class Settings:
     ably: Ably | None = None
     supabase_url: str | None = None
     supabase_service_key: str | None = field(default=None, repr=False)
+    supabase_jwt_secret: str | None = field(default=None, repr=False)
+    supabase_auth: Literal["jwks"] | None = None
     port: int = 3000
     api_token: str | None = field(default=None, repr=False)
     secret: str | None = field(default=None, repr=False)
@@ -55,6 +60,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     proxies: tuple[Network, ...] = ()
     rate: int = 50
+    oidc: tuple[Provider, ...] = ()
 
 
 NAMES = (
@@ -63,6 +69,7 @@ NAMES = (
     "ABLY_API_KEY",
     "SUPABASE_URL",
     "SUPABASE_SERVICE_KEY",
+    "SUPABASE_JWT_SECRET",
     "PORT",
     "PULLSE_ABLY_HOST",
     "PULLSE_ABLY_PORT",
@@ -72,15 +79,17 @@ NAMES = (
     "PULLSE_HOSTS",
     "PULLSE_LOG_FORMAT",
     "PULLSE_LOG_LEVEL",
+    "PULLSE_OIDC",
     "PULLSE_ORIGINS",
     "PULLSE_POOL_SIZE",
     "PULLSE_POSTGRES",
     "PULLSE_PROXIES",
     "PULLSE_RATE",
     "PULLSE_SECRET",
+    "PULLSE_SUPABASE_AUTH",
 )
+"""Besides those of each provider that PULLSE_OIDC names; see providers.py."""
 TOKEN_AT_LEAST = 20
-SECRET_AT_LEAST = 32
 NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 PORT = re.compile("[1-9][0-9]{0,4}")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -91,8 +100,9 @@ def load(environment: Mapping[str, str] | None = None, *, folder: Path | None = 
     file = dotenv_values((folder or Path.cwd()) / ".env", interpolate=False)
     given = {name: value for name, value in file.items() if value is not None}
     given |= os.environ if environment is None else environment
-    known = {name: given[name].strip() for name in NAMES if given.get(name, "").strip()}
-    unknown = sorted(name for name in given if name.startswith("PULLSE_") and name not in NAMES)
+    names = (*NAMES, *providers.settings_of(given.get("PULLSE_OIDC", "")))
+    known = {name: given[name].strip() for name in names if given.get(name, "").strip()}
+    unknown = sorted(name for name in given if name.startswith("PULLSE_") and name not in names)
     return Reader(known).read(unknown=unknown)
 
 
@@ -112,6 +122,8 @@ class Reader:
             ably=self._ably(),
             supabase_url=self._url("SUPABASE_URL"),
             supabase_service_key=self._given.get("SUPABASE_SERVICE_KEY"),
+            supabase_jwt_secret=self._hidden("SUPABASE_JWT_SECRET", SECRET_AT_LEAST),
+            supabase_auth=self._one_of("PULLSE_SUPABASE_AUTH", ("jwks",)),  # type: ignore[arg-type]
             port=self._number("PORT", 3000, least=0, most=65535),
             api_token=self._hidden("PULLSE_API_TOKEN", TOKEN_AT_LEAST),
             secret=self._hidden("PULLSE_SECRET", SECRET_AT_LEAST),
@@ -125,8 +137,10 @@ class Reader:
             origins=self._list("PULLSE_ORIGINS", origin),
             proxies=self._list("PULLSE_PROXIES", network),
             rate=self._number("PULLSE_RATE", 50, least=0, most=100_000),
+            oidc=providers.read(self._given, self._wrong),
         )
         self._check_pooler(settings)
+        self._check_supabase(settings)
         if self._wrong:
             listed = "\n".join(f"  {each}" for each in self._wrong)
             raise Wrong(f"These settings can't be used:\n{listed}")
@@ -154,6 +168,15 @@ class Reader:
             )
         if direct and Address.parse(direct).pooled:
             self._wrong.append("DATABASE_DIRECT_URL: this leads to a transaction pooler too")
+
+    def _check_supabase(self, settings: Settings) -> None:
+        """Whoever could answer in the project's place could sign anybody in."""
+        is_on = settings.supabase_auth or settings.supabase_jwt_secret
+        if is_on and not providers.is_safe(settings.supabase_url or ""):
+            self._wrong.append(
+                "SUPABASE_URL: needed, as https://…, beside PULLSE_SUPABASE_AUTH and "
+                "SUPABASE_JWT_SECRET"
+            )
 
     def _ably(self) -> Ably | None:
         key = self._given.get("ABLY_API_KEY")

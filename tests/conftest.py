@@ -32,23 +32,28 @@ from pullse.kit.edge import Edge, Guard
 from pullse.kit.guard import LocalOwner
 from pullse.kit.http import SocketServer
 from pullse.kit.postgres import start
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from pullse.settings import Settings
+from tests import sockets
 
 TEMPLATE = "template_pullse"
 SLOW = (
+    "tests/access/test_passkeys_chromium.py",
     "tests/operations/",
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
     "tests/gateway/test_bounds.py",
     "tests/gateway/test_processes.py",
+    "tests/access/test_oidc_provider.py",
     "tests/clients/test_ably_",
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
 )
 """
-Databases of every kind, backups between them, kill -9, floods, Ably's clients through many cuts.
+Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
+many cuts, a provider that Node runs.
 """
 
 FIRST = "tests/clients/test_silence.py"
@@ -57,6 +62,8 @@ FIRST = "tests/clients/test_silence.py"
 SECRET = "the secret of an installation for tests"
 
 numbers = itertools.count()
+
+sockets.watch()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +78,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.nodeid.startswith(SLOW)]
     items[:] = [item for item in items if item not in set(slow)]
     config.hook.pytest_deselected(items=slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """After the last fixture, when the test's own loop is closed."""
+    yield
+    sockets.check()
 
 
 @pytest.fixture(scope="session")
@@ -178,6 +192,7 @@ TABLES = (
     "jobs",
     "schedules",
     "idempotency_keys",
+    "request_rates",
     "tickets",
     "team_members",
     "teams",
@@ -186,8 +201,13 @@ TABLES = (
     "totp",
     "recovery_codes",
     "links",
+    "passkeys",
+    "passkey_challenges",
+    "policies",
     "sessions",
     "sign_in_failures",
+    "identities",
+    "oidc_attempts",
     "audit",
     "agents",
     "realtime_keys",
@@ -259,7 +279,7 @@ async def realtime(database: Database, tail: Tail) -> AsyncIterator[Realtime]:
 @pytest.fixture
 def edge(database: Database, tail: Tail, guard: Guard, realtime: Realtime) -> Edge:
     """The whole application."""
-    return app.build(database, tail, guard, realtime=realtime)
+    return app.build(database, tail, guard, realtime=realtime, secret=Secret(SECRET))
 
 
 @pytest.fixture

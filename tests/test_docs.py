@@ -8,13 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pullse import app, cli, settings
+from pullse import app, cli, providers, settings
 from pullse.access import audit
 from pullse.realtime import feed
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -25,6 +26,11 @@ def text(name: str) -> str:
 @pytest.mark.parametrize("name", settings.NAMES)
 def test_a_setting_is_documented(name: str) -> None:
     assert f"`{name}`" in text("docs/settings.md")
+
+
+@pytest.mark.parametrize("part", providers.PARTS)
+def test_a_setting_of_each_provider_is_documented(part: str) -> None:
+    assert f"`PULLSE_OIDC_<NAME>_{part}`" in text("docs/settings.md")
 
 
 @pytest.mark.parametrize("call", app.calls, ids=lambda call: call.name)
@@ -55,6 +61,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", ["docs/asvs.md", "docs/security.md"])
+def test_what_is_named_to_show_it_is_a_test(page: str) -> None:
+    named = TEST.findall(text(page))
+    assert len(named) > 20
+    missing = [f"{file}::{name}" for file, name in named if not is_test(file, name)]
+    assert not missing
+
+
+def is_test(file: str, name: str) -> bool:
+    path = ROOT / file
+    return path.exists() and (not name or f"def {name}(" in path.read_text())
+
+
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are for curl")
 @pytest.mark.parametrize(
     "page",
@@ -66,6 +85,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         "docs/api/audit.md",
         "docs/api/tokens.md",
         "docs/api/sign-in.md",
+        "docs/api/single-sign-on.md",
     ],
 )
 async def test_examples_answer_as_shown(page: str, live: httpx.AsyncClient) -> None:

@@ -8,6 +8,7 @@ from pullse.access import token_queries as queries
 from pullse.access import tokens
 from pullse.access.model import MadeToken, Me, NewToken, Rotation, TokenPage, TokenQuery
 from pullse.access.permissions import listed
+from pullse.access.policy import SecondFactorNeeded
 from pullse.access.secrets import hashed
 from pullse.access.tokens import Made, TokenEnded, agent_of, caller_of, service_of
 from pullse.agents import queries as agents
@@ -61,6 +62,7 @@ async def me(request: Request) -> Answer:
         request,
         f'{{"id":{encoded(actor.id)},"kind":{encoded(kind)},"role":{encoded(role)},'
         f'"permissions":{encoded(listed(actor.rights))},'
+        f'"second_factor_needed":{encoded(actor.lacks is SecondFactorNeeded)},'
         f'"agent":{agent.body if agent else "null"},"teams":[{listed_teams}],'
         f'"token":{token or "null"}}}',
     )
@@ -163,6 +165,7 @@ calls = [
             "kind": "agent",
             "role": "agent",
             "permissions": ["tickets:read"],
+            "second_factor_needed": False,
             "agent": AGENT,
             "teams": [{"id": TEAM["id"], "name": TEAM["name"], "is_private": False}],
             "token": EXAMPLE,

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from pullse.access import session_queries
 from pullse.access import token_queries as queries
-from pullse.access.permissions import rights_of
+from pullse.access.permissions import ENROLLING, rights_of
+from pullse.access.policy import SecondFactorNeeded
 from pullse.access.secrets import hashed, is_secret, is_well_formed
 from pullse.access.token_queries import Good
 from pullse.access.tokens import AGENT, SERVICE
@@ -60,27 +61,32 @@ class Finder:
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
-        self._known: dict[bytes, Found] = {}
-        self._unknown: dict[bytes, float] = {}
-        self._asking: dict[bytes, asyncio.Task[Visitor | None]] = {}
+        self._known: dict[Hashable, Found] = {}
+        self._unknown: dict[Hashable, float] = {}
+        self._asking: dict[Hashable, asyncio.Task[Visitor | None]] = {}
         self._used: set[UUID] = set()
         self._noting: asyncio.Task[None] | None = None
         self._is_due = False
 
     async def __call__(self, token: str) -> Visitor | None:
-        if not self.is_well_formed(token):
+        key = hashed(token)
+        if key not in self._known and not self.is_well_formed(token):
             return None
-        hash_, now = hashed(token), self._clock()
-        found = self._known.get(hash_)
+        return await self.find(key)
+
+    async def find(self, key: Any) -> Visitor | None:
+        """What `look_up` knows of this key, read within the last second."""
+        now = self._clock()
+        found = self._known.get(key)
         if found is not None and now < found.good_until:
             if now >= found.noted_until:
                 self._note(found, now)
             return found.visitor
-        if now < self._unknown.get(hash_, now):
+        if now < self._unknown.get(key, now):
             return None
-        asking = self._asking.get(hash_)
+        asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[hash_] = asyncio.ensure_future(self._ask(hash_))
+            asking = self._asking[key] = asyncio.ensure_future(self._ask(key))
             asking.add_done_callback(heard)
         # one who goes away takes the answer from nobody
         return await asyncio.shield(asking)
@@ -88,8 +94,8 @@ class Finder:
     def is_well_formed(self, token: str) -> bool:
         return is_well_formed(token)
 
-    async def look_up(self, hash_: bytes) -> Any:
-        return await gather(self._database, queries.find_many, hash_)
+    async def look_up(self, key: Any) -> Any:
+        return await gather(self._database, queries.find_many, key)
 
     def visitor_of(self, good: Any) -> Visitor:
         return visitor_of(good)
@@ -103,24 +109,24 @@ class Finder:
         self._unknown.clear()
         self._asking.clear()
 
-    async def _ask(self, hash_: bytes) -> Visitor | None:
+    async def _ask(self, key: Any) -> Visitor | None:
         me, asked = asyncio.current_task(), self._clock()
         try:
-            good = await self.look_up(hash_)
+            good = await self.look_up(key)
         finally:
-            is_current = self._asking.get(hash_) is me
+            is_current = self._asking.get(key) is me
             if is_current:
-                del self._asking[hash_]
-        old = self._known.pop(hash_, None) if is_current else None
+                del self._asking[key]
+        old = self._known.pop(key, None) if is_current else None
         if good is None:
             if is_current:
-                keep(self._unknown, hash_, asked + FRESH, UNKNOWN_AT_MOST)
+                keep(self._unknown, key, asked + FRESH, UNKNOWN_AT_MOST)
             return None
         good_until = asked + (FRESH if good.seconds_left is None else min(FRESH, good.seconds_left))
         noted_until = asked if old is None else old.noted_until
         found = Found(self.visitor_of(good), good.id, good_until, noted_until)
         if is_current:
-            keep(self._known, hash_, found, KNOWN_AT_MOST)
+            keep(self._known, key, found, KNOWN_AT_MOST)
         if asked >= found.noted_until:
             self._note(found, asked)
         return found.visitor
@@ -152,12 +158,14 @@ class SessionFinder(Finder):
     def is_well_formed(self, token: str) -> bool:
         return is_secret(token)
 
-    async def look_up(self, hash_: bytes) -> Any:
-        return await gather(self._database, session_queries.find_many, hash_)
+    async def look_up(self, key: Any) -> Any:
+        return await gather(self._database, session_queries.find_many, key)
 
     def visitor_of(self, good: Any) -> Visitor:
-        rights = rights_of(good.role)
-        return Visitor(f"{AGENT}{good.agent_id}", rights, good.id, seen(rights, good.teams))
+        id_, rights = f"{AGENT}{good.agent_id}", rights_of(good.role)
+        if good.is_reduced:
+            return Visitor(id_, rights & ENROLLING, good.id, lacks=SecondFactorNeeded)
+        return Visitor(id_, rights, good.id, seen(rights, good.teams))
 
     async def touch(self, db: Db, ids: Sequence[UUID]) -> None:
         await session_queries.touch(db, ids)

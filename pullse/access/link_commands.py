@@ -4,9 +4,11 @@ from uuid import UUID
 
 import msgspec
 
-from pullse.access import links, sign_in_queries, totp
+from pullse.access import links, session_queries, sign_in_queries, totp
 from pullse.access.commands import ME
 from pullse.access.links import Made
+from pullse.access.passkeys import actions as passkeys
+from pullse.access.passkeys import queries as passkey_queries
 from pullse.agents import actions, queries
 from pullse.agents.model import NewAgent
 from pullse.errors import Invalid, NotFound
@@ -21,25 +23,35 @@ async def set_up(database: Database) -> str | None:
 
 
 async def invite(database: Database, new: NewAgent) -> str:
-    """Also one who is there already and has no password."""
+    """Also one who is there already and can't sign in yet."""
     async with database.transaction() as db:
         agent_id = await queries.find_by_email(db, new.email)
         if agent_id is None:
             await actions.create(db, new, by=ME)
             agent_id = await find(db, new.email)
         account = await sign_in_queries.by_id(db, agent_id)
-        if account is not None and account.hash is not None:
-            raise Invalid(f"{new.email} has a password; there is pullse agents reset {new.email}")
+        has_password = account is not None and account.hash is not None
+        if has_password or await passkey_queries.has_any(db, agent_id):
+            what = "a password" if has_password else "a passkey"
+            raise Invalid(f"{new.email} has {what}; there is pullse agents reset {new.email}")
         made = await links.invite(db, agent_id, by=ME)
-    return in_words(made, f"lets {new.email} set a password")
+    return in_words(made, f"lets {new.email} set a password or make a passkey")
 
 
-async def reset(database: Database, email: str, *, without_totp: bool = False) -> str:
+async def reset(
+    database: Database, email: str, *, without_totp: bool = False, without_passkeys: bool = False
+) -> str:
+    """What is removed has opened sessions, which end now: they could bring it back."""
     async with database.transaction() as db:
         agent_id = await find(db, email)
+        await sign_in_queries.lock(db, agent_id)
+        if without_totp or without_passkeys:
+            await session_queries.end_all(db, agent_id)
         if without_totp:
             await totp.remove(db, agent_id, by=ME)
         made = await links.invite(db, agent_id, by=ME)
+        if without_passkeys:
+            await passkeys.remove_all(db, agent_id, by=ME)
     return in_words(made, f"lets {email} set another password, which ends all sessions")
 
 

@@ -98,6 +98,9 @@ class Me(msgspec.Struct, frozen=True):
     ]
     role: Role | None
     permissions: list[str]
+    second_factor_needed: Annotated[
+        bool, Meta(description="The session may set one up, and nothing else until then.")
+    ]
     agent: Agent | None
     teams: Annotated[list[OwnTeam], Meta(description="Those that the agent is in, by name.")]
     token: Token | None

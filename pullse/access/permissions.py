@@ -19,6 +19,7 @@ PERMISSIONS = {
     "sessions:own": "see and end one's own sessions, and change one's password",
     "tokens:own": "make, see and revoke one's own API tokens",
     "tokens:admin": "make, see and revoke everybody's, and those of services",
+    "policies:admin": "see and change how everybody has to sign in",
     "audit:read": "read the audit trail",
     "operations:read": "read metrics",
 }
@@ -27,6 +28,8 @@ READING = frozenset(
 )
 WORKING = READING | {"tickets:write"}
 EVERYTHING = frozenset(PERMISSIONS)
+ENROLLING = frozenset({"me:read", "sessions:own"})
+"""Of a session whose holder has to set up a second factor first."""
 
 ROLES: dict[str, frozenset[str]] = {
     "owner": EVERYTHING,

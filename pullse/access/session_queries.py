@@ -1,18 +1,47 @@
 """Every statement about sessions. Bodies are the JSON text that the API shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from pullse.access.permissions import ROLES
+from pullse.access.sign_in_model import SINGLE_SIGN_ON, STRONG
 from pullse.kit.db import Db, Struct
 
 
+def array(words: Iterable[str]) -> str:
+    """Of words of our own, as a statement has it."""
+    return f"'{{{','.join(words)}}}'::text[]"
+
+
+SESSIONS = """sessions AS s
+          JOIN agents AS a ON a.id = s.agent_id
+          LEFT JOIN policies AS p ON true
+         CROSS JOIN LATERAL (SELECT ARRAY(SELECT split_part(each, ':', 1)
+                                            FROM unnest(s.means) AS each) AS of) AS kinds"""
+IS_GOOD = f"""s.ended_at IS NULL
+           AND s.expires_at > now()
+           AND s.last_used_at > now() - interval '14 days'
+           AND a.state <> 'disabled' AND a.deleted_at IS NULL
+           AND (s.role IS NULL
+                OR array_position({array(ROLES)}, a.role) >= array_position({array(ROLES)}, s.role))
+           AND (p.single_sign_on IS NOT TRUE OR a.role = 'owner'
+                OR '{SINGLE_SIGN_ON}' = ANY(kinds.of))"""
+"""None is good that was begun in a lower role, or without the single sign-on that is required."""
+IS_REDUCED = f"p.second_factor IS TRUE AND NOT kinds.of && {array(STRONG)}"
+"""It was begun by less than is required."""
+
+
 class Good(Struct, frozen=True):
-    """A session that opens; `seconds_left` until it ends if it is not used."""
+    """
+    A session that opens; `seconds_left` until it ends if it is not used. `is_reduced`: it was
+    begun by less than is required.
+    """
 
     hash: bytes
     id: UUID
     agent_id: UUID
     role: str
+    is_reduced: bool
     seconds_left: float
     teams: list[UUID]
 
@@ -21,18 +50,13 @@ async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
     """In the order of the hashes; None where nothing good has it."""
     found = await db.all(
         Good,
-        """
-        SELECT s.hash, s.id, s.agent_id, a.role,
+        f"""
+        SELECT s.hash, s.id, s.agent_id, a.role, {IS_REDUCED} AS is_reduced,
                extract(epoch FROM least(s.expires_at, s.last_used_at + interval '14 days')
                                   - now())::float8 AS seconds_left,
                ARRAY(SELECT team_id FROM team_members WHERE agent_id = s.agent_id) AS teams
-          FROM sessions AS s
-          JOIN agents AS a ON a.id = s.agent_id
-         WHERE s.hash = ANY($1::bytea[])
-           AND s.ended_at IS NULL
-           AND s.expires_at > now()
-           AND s.last_used_at > now() - interval '14 days'
-           AND a.state <> 'disabled' AND a.deleted_at IS NULL
+          FROM {SESSIONS}
+         WHERE s.hash = ANY($1::bytea[]) AND {IS_GOOD}
         """,
         list(set(hashes)),
     )
@@ -49,15 +73,19 @@ async def insert(
     device_hash: bytes,
     device: str,
     address: str | None,
+    means: Sequence[str],
+    role: str,
+    is_reduced: bool,
 ) -> str:
     """Its body."""
     body: str = await db.value(
         """
         WITH new AS (
-            INSERT INTO sessions (id, hash, agent_id, device_hash, device, address, expires_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, now() + interval '90 days')
+            INSERT INTO sessions (id, hash, agent_id, device_hash, device, address, means, role,
+                                  expires_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + interval '90 days')
               RETURNING id, agent_id, device, address, created_at, last_used_at, expires_at,
-                        true AS is_current
+                        true AS is_current, $9::boolean AS second_factor_needed
         )
         SELECT row_to_json(new)::text AS body FROM new
         """,
@@ -67,6 +95,9 @@ async def insert(
         device_hash,
         device,
         address,
+        list(means),
+        role,
+        is_reduced,
     )
     return body
 
@@ -76,18 +107,27 @@ async def listed(db: Db, agent_id: UUID, current: UUID | None) -> list[str]:
     rows = await db.rows(
         """
         SELECT row_to_json(s)::text AS body
-          FROM (SELECT id, agent_id, device, address, created_at, last_used_at, expires_at,
-                       id IS NOT DISTINCT FROM $2::uuid AS is_current
-                  FROM sessions
-                 WHERE agent_id = $1
-                   AND ended_at IS NULL
-                   AND expires_at > now()
-                   AND last_used_at > now() - interval '14 days'
-              ORDER BY created_at DESC, id DESC
+          FROM (SELECT s.id, s.agent_id, s.device, s.address, s.created_at, s.last_used_at,
+                       s.expires_at, s.id IS NOT DISTINCT FROM $2::uuid AS is_current
+                  FROM sessions AS s
+                  JOIN agents AS a ON a.id = s.agent_id
+                  LEFT JOIN policies AS p ON true
+                 WHERE s.agent_id = $1
+                   AND s.ended_at IS NULL
+                   AND s.expires_at > now()
+                   AND s.last_used_at > now() - interval '14 days'
+                   AND (s.role IS NULL
+                        OR array_position($3::text[], a.role) >= array_position($3, s.role))
+                   AND (p.single_sign_on IS NOT TRUE OR a.role = 'owner'
+                        OR EXISTS (SELECT FROM unnest(s.means) AS each
+                                    WHERE split_part(each, ':', 1) = $4))
+              ORDER BY s.created_at DESC, s.id DESC
                  LIMIT 200) AS s
         """,
         agent_id,
         current,
+        list(ROLES),
+        SINGLE_SIGN_ON,
     )
     return [row[0] for row in rows]
 
@@ -122,11 +162,23 @@ async def end_by_hash(db: Db, hash_: bytes) -> None:
     await db.run("UPDATE sessions SET ended_at = now() WHERE hash = $1 AND ended_at IS NULL", hash_)
 
 
-async def rotate(db: Db, session_id: UUID, hash_: bytes) -> bool:
-    """False when it has ended."""
+async def rotate(
+    db: Db, session_id: UUID, hash_: bytes, *, gained: Sequence[str], lost: Sequence[str]
+) -> bool:
+    """Another token, and other means; False when it has ended."""
     return bool(
         await db.run(
-            "UPDATE sessions SET hash = $2 WHERE id = $1 AND ended_at IS NULL", session_id, hash_
+            """
+            UPDATE sessions
+               SET hash = $2,
+                   means = ARRAY(SELECT DISTINCT each FROM unnest(means || $3::text[]) AS each
+                                  WHERE each <> ALL ($4::text[]))
+             WHERE id = $1 AND ended_at IS NULL
+            """,
+            session_id,
+            hash_,
+            list(gained),
+            list(lost),
         )
     )
 

@@ -1,10 +1,11 @@
 """The verbs about signing in and sessions, each with its row of the audit trail."""
 
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 from uuid import UUID
 
-from pullse.access import passwords, throttle, totp, totp_queries
+from pullse.access import passwords, policy, throttle, totp, totp_queries
 from pullse.access import session_queries as queries
 from pullse.access import sign_in_queries as accounts
 from pullse.access.secrets import hashed, is_secret, new_secret
@@ -15,6 +16,7 @@ from pullse.kit import audit
 from pullse.kit.db import Database, Db, Struct
 from pullse.kit.events import Actor
 from pullse.kit.ids import uuid7
+from pullse.kit.secret import Secret
 
 BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
 SHOWN_AS = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS", "CrOS": "ChromeOS"}
@@ -49,6 +51,15 @@ class WrongPassword(Forbidden):
         super().__init__("This is not your password.")
 
 
+class ProofNeeded(Forbidden):
+    code = "proof_needed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You signed in more than ten minutes ago: send your password, or sign in again."
+        )
+
+
 class SessionNeeded(Forbidden):
     code = "session_needed"
 
@@ -72,7 +83,9 @@ class Begun(Struct, frozen=True):
     body: str
 
 
-async def sign_in(database: Database, given: SignIn, browser: Browser, *, by: Actor) -> Begun:
+async def sign_in(
+    database: Database, given: SignIn, browser: Browser, *, secret: Secret | None, by: Actor
+) -> Begun:
     """Whether the account is there or not, it takes as long. Raises `Unproven`, `TooMany`."""
     async with database.session() as db:
         account = await accounts.by_email(db, given.email)
@@ -87,23 +100,35 @@ async def sign_in(database: Database, given: SignIn, browser: Browser, *, by: Ac
     if account is None or not is_right:
         await note_failure(database, account, by)
         raise WrongCredentials
-    means = await second_factor(database, account, given.code, by=by)
+    await check_policy(database, account, by=by)
+    means = await second_factor(database, account, given.code, secret=secret, by=by)
     await taken.succeeded(database)
     await refresh_hash(database, account, given.password)
     return await begin(database, account, browser, means, is_known=device_hash is not None, by=by)
 
 
+async def check_policy(database: Database, account: Account, *, by: Actor) -> None:
+    """For who has shown a password or a passkey. Raises `SingleSignOnNeeded`."""
+    async with database.session() as db:
+        required = await policy.read(db)
+    if required.single_sign_on and not policy.is_vouched_for(account.role, ()):
+        await note_failure(database, account, by, "policy")
+        raise policy.SingleSignOnNeeded
+
+
 async def second_factor(
-    database: Database, account: Account, code: str | None, *, by: Actor
+    database: Database, account: Account, code: str | None, *, secret: Secret | None, by: Actor
 ) -> list[str]:
     """What was shown. Each code counts once, also when several come at the same time."""
     async with database.session() as db:
         factor = await totp_queries.find(db, account.id)
         if factor is None or not factor.is_confirmed:
+            if await policy.asks_for_passkey(db, account.id):
+                raise policy.PasskeyNeeded
             return ["password"]
         if code is None:
             raise CodeNeeded
-        means = await totp.fits(db, account.id, factor.secret, code)
+        means = await totp.fits(db, account.id, factor.secret, code, secret=secret)
     if means is None:
         await note_failure(database, account, by, "code")
         raise WrongCode
@@ -147,27 +172,56 @@ async def begin(
     by: Actor,
 ) -> Begun:
     """A session of its own, whatever cookie came along; that one's ends."""
-    token, id_ = new_secret(), uuid7()
-    device_token = browser.device_token if is_known and browser.device_token else new_secret()
     async with database.transaction() as db:
         now = await accounts.lock(db, account.id)
         if now is None or now.set_at != account.set_at:
             raise WrongCredentials  # disabled, or another password, while we compared
-        if browser.token is not None:
-            await queries.end_by_hash(db, hashed(browser.token))
-        body = await queries.insert(
-            db,
-            id_=id_,
-            hash_=hashed(token),
-            agent_id=account.id,
-            device_hash=hashed(device_token),
-            device=shortened(browser.agent),
-            address=by.address,
-        )
-        me = Actor(f"agent:{account.id}", by.request_id, by.rights, by.address)
-        data = {"agent_id": account.id, "session_id": id_, "means": means}
-        await audit.record(db, "sign_in.succeeded", by=me, data=data)
+        return await begin_of(db, now, browser, means, is_known=is_known, by=by)
+
+
+async def begin_of(
+    db: Db, account: Account, browser: Browser, means: list[str], *, is_known: bool, by: Actor
+) -> Begun:
+    """
+    The same, of an account that the caller has locked. Raises `SingleSignOnNeeded`, which who
+    has shown something has heard from `check_policy` before.
+    """
+    required = await policy.read(db)
+    if required.single_sign_on and not policy.is_vouched_for(account.role, means):
+        raise policy.SingleSignOnNeeded
+    token, id_ = new_secret(), uuid7()
+    device_token = browser.device_token if is_known and browser.device_token else new_secret()
+    if browser.token is not None:
+        await queries.end_by_hash(db, hashed(browser.token))
+    body = await queries.insert(
+        db,
+        id_=id_,
+        hash_=hashed(token),
+        agent_id=account.id,
+        device_hash=hashed(device_token),
+        device=shortened(browser.agent),
+        address=by.address,
+        means=means,
+        role=account.role,
+        is_reduced=required.second_factor and not policy.is_strong(means),
+    )
+    me = Actor(f"agent:{account.id}", by.request_id, by.rights, by.address)
+    data = {"agent_id": account.id, "session_id": id_, "means": means}
+    await audit.record(db, "sign_in.succeeded", by=me, data=data)
     return Begun(token, device_token, body)
+
+
+async def renew(db: Db, *, by: Actor, gained: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
+    """
+    Another token for this session, and the end of all others: by what the account is opened
+    has changed. `gained` and `lost` are means of this session.
+    """
+    token = new_secret()
+    session_id = session_of(by)
+    if not await queries.rotate(db, session_id, hashed(token), gained=gained, lost=lost):
+        no_session()  # ended meanwhile
+    await queries.end_all(db, signed_in(by), session_id)
+    return token
 
 
 async def end(db: Db, session_id: UUID, *, by: Actor) -> None:
@@ -191,27 +245,34 @@ async def end_others(db: Db, *, by: Actor) -> int:
 async def change_password(database: Database, given: NewPassword, *, by: Actor) -> str:
     """All other sessions end; the token of this one's cookie is a new one."""
     agent_id = signed_in(by)
-    session_id = session_of(by)
     account = await prove(database, given.password, by=by)
+    if account.hash is not None and given.password is None:
+        raise WrongPassword
     about = (account.name, account.email)
     passwords.check(given.new_password, field="new_password", about=about)
-    hash_, token = await passwords.hashed(given.new_password), new_secret()
+    hash_ = await passwords.hashed(given.new_password)
     async with database.transaction() as db:
         now = await accounts.lock(db, agent_id) or no_session()
         if now.set_at != account.set_at:
             raise WrongPassword
         await accounts.set_password(db, agent_id, hash_)
-        if not await queries.rotate(db, session_id, hashed(token)):
-            no_session()  # ended meanwhile
-        await queries.end_all(db, agent_id, session_id)
+        token = await renew(db, by=by)
         await audit.record(db, "password.changed", by=by, data={"agent_id": agent_id})
     return token
 
 
-async def prove(database: Database, password: str, *, by: Actor) -> Account:
-    """It is still who signed in: so a stolen session changes nothing of this."""
+async def prove(database: Database, password: str | None, *, by: Actor) -> Account:
+    """
+    It is still who signed in, by the password or not long ago: so a stolen session changes
+    nothing of this. Raises `ProofNeeded`, `WrongPassword`, `SecondFactorNeeded`, `TooMany`.
+    """
     async with database.session() as db:
         account = await accounts.by_id(db, signed_in(by)) or no_session()
+        standing = await policy.may_enrol(db, by) or no_session()
+    if password is None:
+        if not standing.is_fresh:
+            raise ProofNeeded
+        return account
     taken = await throttle.take(database, [throttle.Limit(f"session:{session_of(by)}", 5)])
     if not await passwords.fits(password, account.hash):
         await note_failure(database, account, by)

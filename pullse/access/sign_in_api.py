@@ -2,11 +2,17 @@
 
 from uuid import UUID
 
-from pullse.access import links, sessions, totp
+from pullse.access import factors, links, sessions, totp
 from pullse.access import session_queries as queries
 from pullse.access.links import IsSetUp, no_link
 from pullse.access.secrets import is_secret
-from pullse.access.sessions import Browser, WrongCredentials, secret_or_none, signed_in
+from pullse.access.sessions import (
+    Begun,
+    Browser,
+    WrongCredentials,
+    secret_or_none,
+    signed_in,
+)
 from pullse.access.sign_in_model import (
     Code,
     Ended,
@@ -16,8 +22,8 @@ from pullse.access.sign_in_model import (
     NewPassword,
     OwnPassword,
     RecoveryCodes,
-    Session,
     Sessions,
+    SignedIn,
     SignIn,
     UsedLink,
     WhoSetIt,
@@ -31,9 +37,9 @@ from pullse.kit.idempotency import Once
 from pullse.kit.web import Answer, Call, Request, encoded, ok
 
 DAY = 86_400
-SESSION, DEVICE = b"", b"-device"
+SESSION, DEVICE, SIGN_ON = b"", b"-device", b"-oidc"
 """What follows the cookie's name."""
-KEPT = {SESSION: 90 * DAY, DEVICE: 180 * DAY}
+KEPT = {SESSION: 90 * DAY, DEVICE: 180 * DAY, SIGN_ON: 600}
 
 EXAMPLE = {
     "id": "019aa4b2-3c0d-7e1f-8a2b-4c5d6e7f8091",
@@ -45,12 +51,20 @@ EXAMPLE = {
     "expires_at": "2027-02-20T09:00:00.123456+00:00",
     "is_current": True,
 }
+SIGNED_IN = {**EXAMPLE, "second_factor_needed": False}
 SHOWN_ONCE = "4fQ8rX2vN5kZ7mB1tC4wE6yH9uL3oP0sD8fG2aV5iR7"
 
 
 async def sign_in(request: Request) -> Answer:
     given = await request.read_body(SignIn)
-    begun = await sessions.sign_in(request.database, given, browser_of(request), by=request.actor)
+    secret = request.services.secret
+    begun = await sessions.sign_in(
+        request.database, given, browser_of(request), secret=secret, by=request.actor
+    )
+    return signed_in_as(request, begun)
+
+
+def signed_in_as(request: Request, begun: Begun) -> Answer:
     request.services.forget()
     cookies = [
         set_cookie(request, SESSION, begun.token),
@@ -96,32 +110,30 @@ async def end_others(request: Request) -> Answer:
 async def change_password(request: Request) -> Answer:
     given = await request.read_body(NewPassword)
     token = await sessions.change_password(request.database, given, by=request.actor)
-    request.services.forget()
-    return ok(request, headers=[set_cookie(request, SESSION, token)])
+    return ok(request, headers=[renewed(request, token)])
 
 
 async def begin_totp(request: Request) -> Answer:
-    given = await request.read_body(OwnPassword)
-    account = await sessions.prove(request.database, given.password, by=request.actor)
-    async with request.database.transaction() as db:
-        secret = await totp.begin(db, account.id)
-    uri = totp.uri(secret, account.email)
-    return ok(request, f'{{"secret":{encoded(totp.shown(secret))},"uri":{encoded(uri)}}}')
+    given, secret = await request.read_body(OwnPassword), request.services.secret
+    key, account = await factors.begin(
+        request.database, given.password, secret=secret, by=request.actor
+    )
+    uri = totp.uri(key, account.email)
+    return ok(request, f'{{"secret":{encoded(totp.shown(key))},"uri":{encoded(uri)}}}')
 
 
 async def confirm_totp(request: Request) -> Answer:
-    given, agent_id = await request.read_body(Code), signed_in(request.actor)
-    async with request.database.transaction() as db:
-        codes = await totp.confirm(db, agent_id, given.code, by=request.actor)
-    return ok(request, f'{{"recovery_codes":{encoded(codes)}}}')
+    given, secret = await request.read_body(Code), request.services.secret
+    codes, token = await factors.confirm(
+        request.database, given.code, secret=secret, by=request.actor
+    )
+    return ok(request, f'{{"recovery_codes":{encoded(codes)}}}', [renewed(request, token)])
 
 
 async def remove_totp(request: Request) -> Answer:
     given = await request.read_body(OwnPassword)
-    account = await sessions.prove(request.database, given.password, by=request.actor)
-    async with request.database.transaction() as db:
-        await totp.remove(db, account.id, by=request.actor)
-    return ok(request)
+    token = await factors.remove(request.database, given.password, by=request.actor)
+    return ok(request, headers=[] if token is None else [renewed(request, token)])
 
 
 async def invite(request: Request) -> Answer:
@@ -160,6 +172,12 @@ def browser_of(request: Request) -> Browser:
     )
 
 
+def renewed(request: Request, token: str) -> tuple[bytes, bytes]:
+    """The cookie of a session that goes on with another token."""
+    request.services.forget()
+    return set_cookie(request, SESSION, token)
+
+
 def set_cookie(request: Request, suffix: bytes, token: str) -> tuple[bytes, bytes]:
     """An empty one takes the cookie away."""
     age = KEPT[suffix] if token else 0
@@ -177,8 +195,8 @@ calls = [
         "Sign in",
         "You are signed in.",
         body=SignIn,
-        data=Session,
-        example=EXAMPLE,
+        data=SignedIn,
+        example=SIGNED_IN,
         body_example={"email": AGENT["email"], "password": "four words that nobody guesses"},
         tag="sign-in",
         description="The answer sets a cookie, by which the agent is known from then on.",
@@ -287,7 +305,7 @@ calls = [
         "POST",
         "/api/invitations",
         invite,
-        "Make a link by which an agent sets a password, shown this once",
+        "Make a link by which an agent sets a password or makes a passkey, shown this once",
         "Link has been made.",
         status=201,
         body=NewInvitation,

@@ -10,6 +10,11 @@ from msgspec import UNSET, Meta, UnsetType
 from pullse.access.passwords import LONGEST, SHORTEST
 from pullse.agents.model import Email, Name
 
+SINGLE_SIGN_ON = "oidc"
+"""What a session is begun by that a provider has vouched for: `oidc:<provider>`."""
+STRONG = ("passkey", "totp", "recovery_code", SINGLE_SIGN_ON)
+"""Kinds of means that are, or come with, two factors; a provider is trusted to ask for them."""
+
 Given = Annotated[str, Meta(max_length=LONGEST)]
 """A password that is compared."""
 Chosen = Annotated[
@@ -44,6 +49,12 @@ class Session(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_current: bool
 
 
+class SignedIn(Session, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    second_factor_needed: Annotated[
+        bool, Meta(description="It may set one up, and nothing else until then.")
+    ]
+
+
 class Sessions(msgspec.Struct, frozen=True):
     records: list[Session]
 
@@ -53,8 +64,10 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class NewPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    password: Annotated[Given, Meta(description="The one until now.")]
     new_password: Chosen
+    password: Annotated[
+        Given | None, Meta(description="The one until now; null for who has none.")
+    ] = None
 
 
 class NewInvitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,18 +81,23 @@ class Invitation(msgspec.Struct, frozen=True):
     ]
     purpose: Annotated[
         Literal["invitation", "reset"],
-        Meta(description="reset: the agent has a password already; good for an hour, not 48."),
+        Meta(description="reset: the agent can sign in already; good for an hour, not 48."),
     ]
     agent_id: UUID
     expires_at: datetime
 
 
-class UsedLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    password: Chosen
+class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What who has a link may say of themselves."""
+
     name: Name | UnsetType = UNSET
     email: Annotated[
         Email | UnsetType, Meta(description="Of the first owner; with a set-up link alone.")
     ] = UNSET
+
+
+class UsedLink(Person, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    password: Chosen
 
 
 class WhoSetIt(msgspec.Struct, frozen=True):
@@ -88,7 +106,10 @@ class WhoSetIt(msgspec.Struct, frozen=True):
 
 
 class OwnPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    password: Given
+    password: Annotated[
+        Given | None,
+        Meta(description="One's own; not needed within ten minutes after one has signed in."),
+    ] = None
 
 
 class NewFactor(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Every statement about passwords and the pauses after wrong ones."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -69,6 +70,11 @@ async def set_password(db: Db, agent_id: UUID, hash_: str) -> None:
         agent_id,
         hash_,
     )
+
+
+async def remove_password(db: Db, agent_id: UUID) -> bool:
+    """False when there was none."""
+    return bool(await db.run("DELETE FROM passwords WHERE agent_id = $1", agent_id))
 
 
 async def rehash(db: Db, agent_id: UUID, old: str, new: str) -> None:
@@ -141,3 +147,19 @@ async def give_back(db: Db, key: str) -> None:
 
 async def forget_failures(db: Db) -> int:
     return await db.run("DELETE FROM sign_in_failures WHERE last_at < now() - interval '1 day'")
+
+
+async def has_way_in(db: Db, agent_id: UUID, issuers: Sequence[str]) -> bool:
+    """A password, a passkey, or an account at one of the providers with these issuers."""
+    return bool(
+        await db.value(
+            """
+            SELECT EXISTS (SELECT FROM passwords WHERE agent_id = $1)
+                OR EXISTS (SELECT FROM passkeys WHERE agent_id = $1)
+                OR EXISTS (SELECT FROM identities
+                            WHERE agent_id = $1 AND issuer = ANY($2::text[]))
+            """,
+            agent_id,
+            list(issuers),
+        )
+    )

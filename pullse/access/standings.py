@@ -10,7 +10,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pullse.access.finder import seen
-from pullse.access.permissions import rights_of
+from pullse.access.permissions import ENROLLING, rights_of
+from pullse.access.session_queries import IS_GOOD, IS_REDUCED, SESSIONS
 from pullse.kit.db import Db, Struct
 
 
@@ -35,6 +36,7 @@ class Row(Struct, frozen=True):
     position: int
     role: str
     scopes: list[str]
+    is_reduced: bool
     teams: list[UUID]
 
 
@@ -42,23 +44,24 @@ async def find_many(db: Db, holders: Sequence[Holder]) -> list[Standing | None]:
     """
     In the order of the holders; None for whom the guard would not let in any more.
 
-    The conditions are those of `session_queries.find_many` and `token_queries.find_many`.
+    The conditions on tokens are those of `token_queries.find_many`.
     """
     found = await db.all(
         Row,
-        """
+        f"""
         SELECT asked.position::integer AS position, coalesce(a.role, t.role) AS role,
-               coalesce(t.scopes, '{}') AS scopes,
+               coalesce(t.scopes, ARRAY[]::text[]) AS scopes,
+               coalesce(s.is_reduced, false) AS is_reduced,
                ARRAY(SELECT team_id FROM team_members WHERE agent_id = asked.agent_id) AS teams
           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])
                WITH ORDINALITY AS asked (agent_id, session_id, token_id, position)
           LEFT JOIN agents AS a
                  ON a.id = asked.agent_id AND a.state <> 'disabled' AND a.deleted_at IS NULL
-          LEFT JOIN sessions AS s
-                 ON s.id = asked.session_id AND s.agent_id = asked.agent_id
-                AND s.ended_at IS NULL
-                AND s.expires_at > now()
-                AND s.last_used_at > now() - interval '14 days'
+          LEFT JOIN LATERAL (
+               SELECT s.id, {IS_REDUCED} AS is_reduced
+                 FROM {SESSIONS}
+                WHERE s.id = asked.session_id AND s.agent_id = asked.agent_id AND {IS_GOOD}
+               ) AS s ON true
           LEFT JOIN api_tokens AS t
                  ON t.id = asked.token_id AND t.agent_id IS NOT DISTINCT FROM asked.agent_id
                 AND t.revoked_at IS NULL
@@ -78,4 +81,6 @@ async def find_many(db: Db, holders: Sequence[Holder]) -> list[Standing | None]:
 
 def standing_of(row: Row) -> Standing:
     rights = rights_of(row.role, row.scopes)
+    if row.is_reduced:
+        return Standing(rights & ENROLLING, frozenset())
     return Standing(rights, seen(rights, row.teams))

@@ -46,6 +46,11 @@ def of_strangers(email: str, address: str | None) -> list[Limit]:
     return [Limit(f"address:{place(address)}", 20), Limit(f"account:{short(email.lower())}", 5)]
 
 
+def of_passkeys(address: str | None) -> list[Limit]:
+    """None of the account: signatures are not guessed, and strangers would keep its owner out."""
+    return [Limit(f"address:{place(address)}", 20)]
+
+
 def of_device(device_hash: bytes) -> list[Limit]:
     return [Limit(f"device:{device_hash.hex()}", 5)]
 

@@ -1,6 +1,9 @@
 """
 The second factor: codes of six digits by the clock (RFC 6238: SHA-1, 30 seconds), and ten
 recovery codes for the day when the phone is lost. Each counts once.
+
+The database has the key of the codes sealed (kit/seals.py). What an earlier version left there
+as it is works on, and is sealed when a process starts.
 """
 
 import base64
@@ -14,10 +17,11 @@ from uuid import UUID
 
 from pullse.access import totp_queries as queries
 from pullse.access.secrets import base62, hashed
-from pullse.errors import Conflict, Invalid
-from pullse.kit import audit
-from pullse.kit.db import Db
+from pullse.errors import Conflict, Invalid, Unavailable
+from pullse.kit import audit, seals
+from pullse.kit.db import Database, Db
 from pullse.kit.events import Actor
+from pullse.kit.secret import Secret
 
 STEP = 30
 DRIFT = 1
@@ -25,6 +29,8 @@ DRIFT = 1
 CODES, LETTERS = 10, 14
 """Recovery codes, and characters of each: 62 ** 14 > 2 ** 80."""
 DIGITS = re.compile(r"[0-9]{6}")
+SIZE = 20
+"""Bytes of a key; one that is sealed is longer."""
 
 clock: Callable[[], float] = time.time
 
@@ -36,44 +42,59 @@ class Enrolled(Conflict):
         super().__init__("There is a second factor already; remove it first.")
 
 
-def code_at(secret: bytes, step: int) -> str:
-    digest = hmac.digest(secret, step.to_bytes(8, "big"), "sha1")
+class SecretLost(Unavailable):
+    """For whoever signs in, and through them for the operator: nobody else can mend it."""
+
+    code = "wrong_secret"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server can't read second factors: its secret is not the one that they were "
+            "sealed with. Whoever runs it has to put PULLSE_SECRET back; a recovery code works."
+        )
+
+
+def code_at(key: bytes, step: int) -> str:
+    digest = hmac.digest(key, step.to_bytes(8, "big"), "sha1")
     offset = digest[-1] & 15
     number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF
     return f"{number % 1_000_000:06}"
 
 
-def step_of(secret: bytes, code: str) -> int | None:
+def step_of(key: bytes, code: str) -> int | None:
     """The step that the code is of, of those about now."""
     now, found = int(clock()) // STEP, None
     for step in range(now - DRIFT, now + DRIFT + 1):
-        if hmac.compare_digest(code_at(secret, step), code):
+        if hmac.compare_digest(code_at(key, step), code):
             found = step
     return found
 
 
-def uri(secret: bytes, email: str) -> str:
+def uri(key: bytes, email: str) -> str:
     """What authenticator apps read from a QR code."""
-    return f"otpauth://totp/pullse:{quote(email)}?secret={shown(secret)}&issuer=pullse"
+    return f"otpauth://totp/pullse:{quote(email)}?secret={shown(key)}&issuer=pullse"
 
 
-def shown(secret: bytes) -> str:
-    return base64.b32encode(secret).decode().rstrip("=")
+def shown(key: bytes) -> str:
+    return base64.b32encode(key).decode().rstrip("=")
 
 
-async def begin(db: Db, agent_id: UUID) -> bytes:
-    secret = os.urandom(20)
-    if not await queries.begin(db, agent_id, secret):
+async def begin(db: Db, agent_id: UUID, *, secret: Secret | None) -> bytes:
+    """The key of the codes. `secret` is the installation's, here and below."""
+    key = os.urandom(SIZE)
+    if not await queries.begin(db, agent_id, sealed(secret, key, agent_id)):
         raise Enrolled
-    return secret
+    return key
 
 
-async def confirm(db: Db, agent_id: UUID, code: str, *, by: Actor) -> list[str]:
+async def confirm(
+    db: Db, agent_id: UUID, code: str, *, secret: Secret | None, by: Actor
+) -> list[str]:
     """The recovery codes, which are shown this once."""
     factor = await queries.find(db, agent_id)
     if factor is not None and factor.is_confirmed:
         raise Enrolled
-    if factor is None or not await fits_clock(db, agent_id, factor.secret, code):
+    if factor is None or not await fits_clock(db, agent_id, factor.secret, code, secret):
         raise Invalid.field("code", "This is not the code of now.")
     if not await queries.confirm(db, agent_id):
         raise Enrolled
@@ -91,15 +112,47 @@ async def remove(db: Db, agent_id: UUID, *, by: Actor) -> bool:
     return is_removed
 
 
-async def fits(db: Db, agent_id: UUID, secret: bytes, code: str) -> str | None:
+async def fits(
+    db: Db, agent_id: UUID, stored: bytes, code: str, *, secret: Secret | None
+) -> str | None:
     """By what it fits; it is used up then."""
     plain = re.sub(r"[\s-]", "", code)
     if DIGITS.fullmatch(plain):
-        return "totp" if await fits_clock(db, agent_id, secret, plain) else None
+        return "totp" if await fits_clock(db, agent_id, stored, plain, secret) else None
     is_good = await queries.use_recovery_code(db, agent_id, hashed(plain))
     return "recovery_code" if is_good else None
 
 
-async def fits_clock(db: Db, agent_id: UUID, secret: bytes, code: str) -> bool:
-    step = step_of(secret, code) if DIGITS.fullmatch(code) else None
-    return step is not None and await queries.take_step(db, agent_id, secret, step)
+async def fits_clock(
+    db: Db, agent_id: UUID, stored: bytes, code: str, secret: Secret | None
+) -> bool:
+    if not DIGITS.fullmatch(code):
+        return False
+    step = step_of(opened(secret, stored, agent_id), code)
+    return step is not None and await queries.take_step(db, agent_id, stored, step)
+
+
+def sealed(secret: Secret | None, key: bytes, agent_id: UUID) -> bytes:
+    if secret is None:
+        raise SecretLost
+    return seals.seal(secret, "totp", key, about=agent_id.bytes)
+
+
+def opened(secret: Secret | None, stored: bytes, agent_id: UUID) -> bytes:
+    """Raises `SecretLost`."""
+    if len(stored) == SIZE:
+        return stored
+    if secret is None:
+        raise SecretLost
+    try:
+        return seals.unseal(secret, "totp", stored, about=agent_id.bytes)
+    except seals.Broken as error:
+        raise SecretLost from error
+
+
+async def seal_all(database: Database, secret: Secret) -> None:
+    """What is in the database as it is; at each start, and of several at once each does some."""
+    async with database.session() as db:
+        for each in await queries.unsealed(db, SIZE):
+            new = sealed(secret, each.secret, each.agent_id)
+            await queries.replace(db, each.agent_id, each.secret, new)

@@ -7,8 +7,15 @@ from pullse.kit.db import Db, Struct
 
 
 class Factor(Struct, frozen=True):
+    """`secret` is the key of the codes, sealed."""
+
     secret: bytes
     is_confirmed: bool
+
+
+class Unsealed(Struct, frozen=True):
+    agent_id: UUID
+    secret: bytes
 
 
 async def find(db: Db, agent_id: UUID) -> Factor | None:
@@ -84,4 +91,17 @@ async def use_recovery_code(db: Db, agent_id: UUID, hash_: bytes) -> bool:
             agent_id,
             hash_,
         )
+    )
+
+
+async def unsealed(db: Db, size: int) -> list[Unsealed]:
+    return await db.all(
+        Unsealed, "SELECT agent_id, secret FROM totp WHERE length(secret) = $1", size
+    )
+
+
+async def replace(db: Db, agent_id: UUID, old: bytes, new: bytes) -> None:
+    """Unless it is another one by now."""
+    await db.run(
+        "UPDATE totp SET secret = $3 WHERE agent_id = $1 AND secret = $2", agent_id, old, new
     )

@@ -32,10 +32,10 @@ from pullse.gateway.identity import bound
 from pullse.gateway.jwt import Jwt, broken
 from pullse.gateway.keys import APP, TOKENS, DevKey, Key
 from pullse.gateway.revocations import Revocation, Revocations
-from pullse.gateway.secret import Secret
 from pullse.gateway.tokens import Claims, TokenRequest
 from pullse.kit.db import Database, Db
 from pullse.kit.loader import gather
+from pullse.kit.secret import Secret
 
 FRESH = 1.0
 """Seconds for which what was read about revocations is good."""

@@ -7,10 +7,10 @@ from pullse.gateway import keys
 from pullse.gateway.capability import Capability
 from pullse.gateway.errors import Failure
 from pullse.gateway.keys import Listed
-from pullse.gateway.secret import Secret
 from pullse.kit import audit
 from pullse.kit.db import Database
 from pullse.kit.events import OPERATOR
+from pullse.kit.secret import Secret
 
 FULL = '{"*":["*"]}'
 """Everything on every channel, as a key has it that is made without a capability."""

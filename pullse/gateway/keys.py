@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pullse.gateway.capability import EVERYTHING, Capability
-from pullse.gateway.secret import Secret as Secret
-from pullse.gateway.secret import WrongSecret as WrongSecret
 from pullse.kit.db import Db, Struct
+from pullse.kit.secret import Secret as Secret
+from pullse.kit.secret import WrongSecret as WrongSecret
 
 APP = "pullse"
 TOKENS = f"{APP}.tokens"

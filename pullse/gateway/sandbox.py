@@ -19,9 +19,9 @@ from pullse.gateway.errors import BAD_REQUEST, NOT_CAPABLE, NOT_FOUND, Failure
 from pullse.gateway.keys import ALPHABET, APP
 from pullse.gateway.negotiation import Request, Result
 from pullse.gateway.presence import Change
-from pullse.gateway.secret import Secret
 from pullse.gateway.wire import Presence, Published, body_of, check_client_id
 from pullse.kit.db import Database, Db
+from pullse.kit.secret import Secret
 
 LENGTH = 6
 """Characters of an app's id."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from pullse.errors import Refusal, Unavailable
+from pullse.errors import Forbidden, Refusal, Unavailable
 from pullse.kit.events import Actor
 from pullse.kit.headers import OF_ANNEX, OF_ANSWER, OF_SHARED, SECURE, cors, preflight
 from pullse.kit.metrics import Metrics
@@ -54,7 +54,8 @@ class Visitor:
     Whom the guard has let in: the actor's id, and the permissions that it has.
 
     Agents and services are held to the rate; who may everything and who is nobody is not.
-    `teams` as in `Actor`.
+    `teams` and `token` as in `Actor`; `lacks` is what is raised where rights are missing, if
+    there is more to say than that.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Visitor:
     session: UUID | None = None
     teams: frozenset[UUID] | None = frozenset()
     token: UUID | None = None
+    lacks: Callable[[], Forbidden] | None = None
 
 
 ANONYMOUS = Visitor("anonymous")
@@ -211,6 +213,7 @@ class Edge:
             visitor.session,
             visitor.teams,
             visitor.token,
+            lacks=visitor.lacks,
         )
         scope["services"] = self.services
         return None

@@ -10,14 +10,14 @@ still running, means that whatever appears later also sorts later.
 """
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from pullse.errors import Gone, Invalid
+from pullse.errors import Forbidden, Gone, Invalid
 from pullse.kit.db import Db, Struct
 
 SCANNED_AT_MOST = 2000
@@ -32,9 +32,9 @@ class Actor(Struct, frozen=True):
 
     `id` is "owner" (of pullse dev), "token" (PULLSE_API_TOKEN), "token:<uuid>" (a service's),
     "agent:<uuid>", "operator" (who runs commands), "system" or "anonymous"; `rights` are the
-    permissions that it has; `session` is an agent's who has signed in; `teams` are those that
-    it is in, or None for who sees what is private to any team; `token` is the API token that
-    was shown.
+    permissions that it has, and `lacks` what is raised where they are missing; `session` is an
+    agent's who has signed in, `token` the API token that was shown; `teams` are those that it
+    is in, or None for who sees what is private to any team.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Actor(Struct, frozen=True):
     session: UUID | None = None
     teams: frozenset[UUID] | None = frozenset()
     token: UUID | None = None
+    lacks: Callable[[], Forbidden] | None = None
 
 
 SYSTEM = Actor("system", teams=None)

@@ -37,8 +37,11 @@ FORWARDING = frozenset(
 FORWARDED = b"x-forwarded"
 OPEN = frozenset({"/health/live", "/health/ready"})
 
-OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+)/?")
+OPEN_POSTS = re.compile(r"/api/(session|links/[^/]+|(session|links/[^/]+)/passkey(/options)?)/?")
 """How one who is not known yet gets in."""
+OPEN_GETS = re.compile(r"/api/sign-in/(providers|oidc/[^/]+(/callback)?)/?")
+"""How one who is not known yet is sent to a provider, and comes back."""
+CALLBACK = re.compile(r"/api/sign-in/oidc/[^/]+/callback/?")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE, COOKIE_OVER_TLS = b"pullse", b"__Host-pullse"
 """Over TLS only the second one counts, which neither a page of another name nor one without
@@ -52,8 +55,15 @@ def is_open_post(scope: Any) -> bool:
     return scope["method"] == "POST" and OPEN_POSTS.fullmatch(scope["path"]) is not None
 
 
+def is_open_get(scope: Any) -> bool:
+    return scope["method"] in ("GET", "HEAD") and OPEN_GETS.fullmatch(scope["path"]) is not None
+
+
 def bearer(headers: dict[bytes, bytes]) -> str | None:
-    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+    value = headers.get(b"authorization")
+    if value is None:
+        return None
+    scheme, _, given = value.partition(b" ")
     return given.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
 
 
@@ -106,12 +116,15 @@ class LocalOwner:
     find_session: Find | None = None
 
     async def admit(self, scope: Any, headers: dict[bytes, bytes]) -> Visitor:
-        self.screen(scope["headers"])
+        if scope["method"] == "GET" and CALLBACK.fullmatch(scope["path"]):
+            self.screen_way(scope["headers"])  # the provider's page sends the browser here
+        else:
+            self.screen(scope["headers"])
         token = bearer(headers)
         if token is None and self.find_session is not None and scope["path"] not in OPEN:
             session = session_of(scope, scope["headers"])
             visitor = None if session is None else await self.find_session(session)
-            if visitor is not None and not is_open_post(scope):
+            if visitor is not None and not (is_open_post(scope) or is_open_get(scope)):
                 check_site(scope, headers, is_sure=True)
                 return visitor
         if token is None or self.find is None or scope["path"] in OPEN:
@@ -122,6 +135,17 @@ class LocalOwner:
         return visitor
 
     def screen(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        self.screen_way(given)
+        headers = dict(given)
+        origin = headers.get(b"origin")
+        site = headers.get(b"sec-fetch-site", b"none")
+        is_foreign = origin is not None and not self.allows_origin(origin)
+        is_blind = origin is None and site not in (b"none", b"same-origin")
+        if is_foreign or is_blind:
+            raise NotLetIn(403, "Pages of other sites may not call pullse dev.", "cross_site")
+
+    def screen_way(self, given: Sequence[tuple[bytes, bytes]]) -> None:
+        """By which name, and through what."""
         headers = dict(given)
         hosts = [value for name, value in given if name == b"host"]
         if len(hosts) != 1 or not LOOPBACK_HOST.fullmatch(hosts[0]):
@@ -134,12 +158,6 @@ class LocalOwner:
             raise NotLetIn(
                 403, "pullse dev does not stand behind a proxy; use pullse serve.", "forwarded"
             )
-        origin = headers.get(b"origin")
-        site = headers.get(b"sec-fetch-site", b"none")
-        is_foreign = origin is not None and not self.allows_origin(origin)
-        is_blind = origin is None and site not in (b"none", b"same-origin")
-        if is_foreign or is_blind:
-            raise NotLetIn(403, "Pages of other sites may not call pullse dev.", "cross_site")
 
     def allows_origin(self, origin: bytes) -> bool:
         return LOOPBACK_ORIGIN.fullmatch(origin) is not None
@@ -171,7 +189,7 @@ class BearerToken:
                 visitor = await self.find(token)
                 if visitor is not None:
                     return visitor
-        if scope["path"] in self.open_paths:
+        if scope["path"] in self.open_paths or is_open_get(scope):
             return ANONYMOUS
         if is_open_post(scope):
             check_site(scope, headers, is_sure=False)

@@ -175,6 +175,9 @@ def parameters(call: Call, schemas: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 def path_parameter(name: str) -> dict[str, Any]:
     uuid = {"type": "string", "format": "uuid"}
+    if name == "provider":
+        word = {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,29}$"}
+        return {"name": name, "in": "path", "required": True, "schema": word}
     number = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999_999}
     schema = {"anyOf": [uuid, number]} if name == "ticket" else uuid
     return {"name": name, "in": "path", "required": True, "schema": schema}
@@ -205,9 +208,11 @@ def responses(call: Call, schemas: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {call.media_type: success(call)}
     for media_type, text in call.also.items():
         content[media_type] = {"schema": {"type": "string", "description": text}}
-    found: dict[str, Any] = {
-        str(call.status): {"description": call.message, "headers": headers, "content": content}
-    }
+    own: dict[str, Any] = {"description": call.message, "headers": headers, "content": content}
+    if call.status == 303:
+        headers["Location"] = {"schema": {"type": "string"}}
+        del own["content"]
+    found: dict[str, Any] = {str(call.status): own}
     if call.conditional and call.method == "GET":
         found["304"] = {"description": "It is still at the version you have."}
     for status in sorted(statuses(call)):

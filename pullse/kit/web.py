@@ -30,6 +30,7 @@ from pullse.errors import (
 from pullse.kit import reading
 from pullse.kit.db import Database
 from pullse.kit.events import Actor
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,10 @@ class Services:
     """What is remembered of who may do what, after a commit that took a right away."""
     note_refusal: Callable[[Actor, "Call", Forbidden], None] = lambda actor, call, error: None
     """Told who was refused a permission; see access/refusals.py."""
+    secret: Secret | None = None
+    """The installation's; None where it can't be had."""
+    providers: Any = ()
+    """By whom one may sign in, besides ourselves; see access/oidc."""
 
 
 class Request:
@@ -219,7 +224,8 @@ class Router:
             return other_method(scope["method"], by_method)
         scope["call"] = call
         if not call.is_open and call.permission not in scope["actor"].rights:
-            raise Forbidden(f"This takes the permission {call.permission}.")
+            lacks = scope["actor"].lacks
+            raise lacks() if lacks else Forbidden(f"This takes the permission {call.permission}.")
         if call.query is None and scope["query_string"]:
             reading.query(scope["query_string"], reading.Nothing)
         return await call.run(Request(scope, receive, call, path_params))
@@ -263,6 +269,12 @@ def succeeded(
         body,
         [JSON, (b"content-length", b"%d" % len(body)), *(headers or ())],
     )
+
+
+def see_other(location: str, headers: Headers | None = None) -> Answer:
+    """For a browser, which goes on there with a GET. `location` is ours or was checked."""
+    where = (b"location", location.encode("ascii"))
+    return Answer(303, b"", [where, (b"content-length", b"0"), *(headers or ())])
 
 
 def encoded(value: object) -> str:

@@ -25,6 +25,7 @@ HOUSEKEEPING = frozenset(
         "gateway_processes",
         "realtime_nonces",
         "realtime_secret",
+        "request_rates",
     }
 )
 """Tables that have rows also where nobody has written anything yet."""

@@ -7,8 +7,10 @@ from pullse.access.finder import Finder, SessionFinder
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.guard import BearerToken
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from tests.access.people import OPERATORS
+from tests.conftest import SECRET
 
 
 @pytest.fixture
@@ -19,5 +21,8 @@ def finder(database: Database) -> Finder:
 @pytest.fixture
 def served(database: Database, tail: Tail, finder: Finder) -> Edge:
     return app.build(
-        database, tail, BearerToken(OPERATORS, find=finder, find_session=SessionFinder(database))
+        database,
+        tail,
+        BearerToken(OPERATORS, find=finder, find_session=SessionFinder(database)),
+        secret=Secret(SECRET),
     )

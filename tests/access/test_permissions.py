@@ -23,7 +23,14 @@ OPEN = {
     "GET /health/live",
     "GET /health/ready",
     "POST /api/session",
+    "POST /api/session/passkey",
+    "POST /api/session/passkey/options",
     "POST /api/links/{link}",
+    "POST /api/links/{link}/passkey",
+    "POST /api/links/{link}/passkey/options",
+    "GET /api/sign-in/providers",
+    "GET /api/sign-in/oidc/{provider}",
+    "GET /api/sign-in/oidc/{provider}/callback",
 }
 
 

@@ -145,15 +145,34 @@ async def test_it_ends_within_a_second_everywhere(
         assert (await client.get("/api/me")).status_code == 401
 
 
-async def test_a_changed_role_counts_within_a_second(
-    served: Edge, database: Database, ada: object
-) -> None:
+async def test_a_lower_role_counts_within_a_second(served: Edge, database: Database) -> None:
+    await hire_with_password(database, "Ada", "admin")
     async with browser(served) as client:
         await enter(client)
+        assert (await client.get("/api/audit")).status_code == 200
+        await run(database, "UPDATE agents SET role = 'agent'")
+        await asyncio.sleep(1.05)
         assert (await client.get("/api/audit")).status_code == 403
-        await run(database, "UPDATE agents SET role = 'admin'")
+        await run(database, "UPDATE agents SET role = 'admin'")  # no more than it began with
         await asyncio.sleep(1.05)
         assert (await client.get("/api/audit")).status_code == 200
+
+
+async def test_a_higher_role_takes_a_new_session(
+    served: Edge, database: Database, ada: object
+) -> None:
+    """A token from before, which somebody else may know, gets nothing of it."""
+    async with browser(served) as client, browser(served) as other:
+        await enter(client)
+        await enter(other)
+        async with calling(served) as owner:
+            changed = await owner.patch(f"/api/agents/{ada}", json={"role": "admin"})
+            assert changed.status_code == 200
+        assert (await client.get("/api/me")).status_code == 401
+        assert (await other.get("/api/me")).status_code == 401
+        await enter(client)
+        assert (await client.get("/api/audit")).status_code == 200
+        assert len((await client.get("/api/sessions")).json()["data"]["records"]) == 1
 
 
 WRITES = [

@@ -103,6 +103,7 @@ async def test_everybody_is_told_who_they_are(served: Edge, database: Database) 
             "kind": "token",
             "role": "owner",
             "permissions": list(PERMISSIONS),
+            "second_factor_needed": False,
             "agent": None,
             "teams": [],
             "token": None,

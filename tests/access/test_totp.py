@@ -9,7 +9,7 @@ import pytest
 from pullse.access import link_commands, totp
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
-from tests.access.people import give
+from tests.access.people import give, run
 from tests.access.sign_in import PASSWORD, audited, browser, enter, hire_with_password
 
 
@@ -170,3 +170,54 @@ async def test_a_reset_does_not_go_around_it(
             link = f"/api/links/{said.split()[0]}"
             assert (await client.post(link, json={"password": PASSWORD})).status_code == 200
             assert (await enter(client)).status_code == status
+
+
+async def test_setting_it_up_and_removing_it_gives_this_session_a_new_token_and_ends_all_others(
+    served: Edge, ada: object, now: list[float]
+) -> None:
+    async with browser(served) as client:
+        await enter(client)
+        secret = await begin(client)
+        for change in ("set up", "remove"):
+            async with browser(served) as other:
+                if change == "set up":
+                    await enter(other)
+                    body = {"code": code(secret, now)}
+                    old = client.cookies["pullse"]
+                    answer = await client.put("/api/session/totp", json=body)
+                else:
+                    now[0] += 60
+                    await try_code(other, code(secret, now))
+                    old = client.cookies["pullse"]
+                    answer = await client.post("/api/session/totp/remove", json={})
+                assert answer.status_code == 200, answer.text
+                assert client.cookies["pullse"] != old
+                assert (await client.get("/api/me")).status_code == 200
+                assert (await other.get("/api/me")).status_code == 401
+            async with browser(served, Cookie=f"pullse={old}") as thief:
+                assert (await thief.get("/api/me")).status_code == 401
+
+
+async def test_a_wrong_code_changes_no_session(served: Edge, ada: object, now: list[float]) -> None:
+    async with browser(served) as client, browser(served) as other:
+        await enter(client)
+        await enter(other)
+        await begin(client)
+        old = client.cookies["pullse"]
+        answer = await client.put("/api/session/totp", json={"code": "000000"})
+        assert (answer.status_code, client.cookies["pullse"]) == (400, old)
+        removed = await client.post("/api/session/totp/remove", json={"password": PASSWORD})
+        assert removed.status_code == 200  # one that was never confirmed
+        assert (await client.get("/api/me")).status_code == 200
+
+
+async def test_a_proof_may_be_that_one_has_just_signed_in(
+    served: Edge, database: Database, ada: object, now: list[float]
+) -> None:
+    async with browser(served) as client:
+        await enter(client)
+        assert (await client.post("/api/session/totp", json={})).status_code == 200
+        await run(database, "UPDATE sessions SET created_at = now() - interval '601 seconds'")
+        for path in ("/api/session/totp", "/api/session/totp/remove"):
+            answer = await client.post(path, json={})
+            assert (answer.status_code, answer.json()["code"]) == (403, "proof_needed")

@@ -84,9 +84,8 @@ class HelpDesk(RuleBasedStateMachine):
     def teardown(self) -> None:
         async def empty() -> None:
             async with self.world.database.session() as db:
-                tables = "tickets, api_tokens, passwords, links, sessions, totp, recovery_codes"
-                people = "team_members, teams, agents"
-                await db.script(f"TRUNCATE {tables}, {people}, audit, events, idempotency_keys")
+                tables = "tickets, agents, audit, events, idempotency_keys"
+                await db.script(f"TRUNCATE {tables} CASCADE")
 
         self.world.run(empty())
 

@@ -9,7 +9,8 @@ import pytest
 from schemathesis.specs.openapi import definitions
 
 from pullse import app
-from pullse.kit.guard import OPEN
+from pullse.access.passkeys.api import MADE, SIGNED
+from pullse.kit.guard import OPEN, OPEN_GETS
 from tests.api.calls import Body, change, delete, new_agent, new_ticket
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -125,6 +126,8 @@ async def test_real_answers_fit_their_descriptions(
     made = await client.post("/api/teams", json={"name": "Billing"})
     team = f"/api/teams/{made.json()['data']['id']}"
     member = "/api/teams/{team}/members/{agent}"
+    enter, link = "/api/session/passkey", "/api/links/{link}/passkey"
+    policies = {"second_factor": False, "single_sign_on": False}
     asked = [
         ("GET", "/api/me", "/api/me", {}),
         ("POST", "/api/tokens", "/api/tokens", {"json": new_token}),
@@ -144,6 +147,21 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/sessions", "/api/sessions", {}),
         ("DELETE", "/api/sessions", "/api/sessions", {}),
         ("DELETE", "/api/sessions/{session}", "/api/sessions/x", {}),
+        ("GET", "/api/session/identities", "/api/session/identities", {}),
+        (
+            "DELETE",
+            "/api/session/identities/{identity}",
+            "/api/session/identities/x",
+            {},
+        ),
+        ("GET", "/api/sign-in/providers", "/api/sign-in/providers", {}),
+        ("GET", "/api/sign-in/oidc/{provider}", "/api/sign-in/oidc/corp", {}),
+        (
+            "GET",
+            "/api/sign-in/oidc/{provider}/callback",
+            "/api/sign-in/oidc/corp/callback?code=a",
+            {},
+        ),
         ("POST", "/api/invitations", "/api/invitations", {"json": {"agent_id": ada["id"]}}),
         ("POST", "/api/links/{link}", "/api/links/x", {"json": {"password": "not a good one"}}),
         ("POST", "/api/teams", "/api/teams", {"json": {"name": "Refunds"}}),
@@ -158,6 +176,19 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/teams/{team}/members", f"{team}/members", {}),
         ("DELETE", member, f"{team}/members/{ada['id']}", {}),
         ("DELETE", "/api/teams/{team}", team, {}),
+        ("POST", f"{link}/options", "/api/links/x/passkey/options", {"json": {}}),
+        ("POST", link, "/api/links/x/passkey", {"json": {"credential": MADE}}),
+        ("POST", f"{enter}/options", f"{enter}/options", {"json": {}}),
+        ("POST", enter, enter, {"json": {"credential": SIGNED}}),
+        ("POST", enter, enter, {"json": {}}),
+        ("GET", "/api/passkeys", "/api/passkeys", {}),
+        ("POST", "/api/passkeys/options", "/api/passkeys/options", {"json": {}}),
+        ("POST", "/api/passkeys", "/api/passkeys", {"json": {"credential": MADE}}),
+        ("PATCH", "/api/passkeys/{passkey}", "/api/passkeys/x", {"json": {"name": "A"}}),
+        ("POST", "/api/passkeys/{passkey}/remove", "/api/passkeys/x/remove", {"json": {}}),
+        ("GET", "/api/policies", "/api/policies", {}),
+        ("PUT", "/api/policies", "/api/policies", {"json": policies}),
+        ("PUT", "/api/policies", "/api/policies", {"json": policies | {"single_sign_on": True}}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),
@@ -216,8 +247,10 @@ async def test_a_server_with_a_token_says_so(client: httpx.AsyncClient, document
         if each.get("security") == [{}]
     }
     assert open_ones == {call.name for call in app.calls if call.is_open}
-    assert {each.removeprefix("GET ") for each in open_ones if "GET " in each} == OPEN
+    may_get = {each.removeprefix("GET ") for each in open_ones if "GET " in each}
+    assert {path for path in may_get if not OPEN_GETS.fullmatch(path)} == OPEN
     for method, path, operation in operations(guarded):
         is_guarded = f"{method.upper()} {path}" not in open_ones
-        # by a wrong password, and not for want of a token
-        assert ("401" in operation["responses"]) == (is_guarded or path == "/api/session")
+        # by a wrong password or passkey, and not for want of a token
+        is_sign_in = path in ("/api/session", "/api/session/passkey")
+        assert ("401" in operation["responses"]) == (is_guarded or is_sign_in)

@@ -58,9 +58,11 @@ class Proxy:
             return
         try:
             there, onward = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
+        except BaseException as error:  # a stop cancels
             writer.transport.abort()
-            return
+            if isinstance(error, OSError):
+                return
+            raise
         pair = Pair(Way(reader, onward), Way(there, writer))
         self._pairs.add(pair)
         try:

@@ -29,19 +29,20 @@ def unable(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def install() -> None:
+def install(folder: Path = FOLDER) -> None:
     """What package-lock.json names, into node_modules, once for all workers of a run."""
+    lock_file, stamp = folder / LOCK.name, folder / MODULES.name / STAMP.name
     for command in ("node", "npm"):
         if shutil.which(command) is None:
             unable(f"{command} is not there. On Debian: apt-get install nodejs npm")
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    with LOCK.open() as lock:
+    wanted = hashlib.sha256(lock_file.read_bytes()).hexdigest()
+    with lock_file.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if STAMP.exists() and STAMP.read_text() == wanted:
+        if stamp.exists() and stamp.read_text() == wanted:
             return
         done = subprocess.run(
             ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=FOLDER,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -49,7 +50,7 @@ def install() -> None:
         )
         if done.returncode:
             unable(f"npm ci did not succeed:\n{done.stderr[-2000:]}")
-        STAMP.write_text(wanted)
+        stamp.write_text(wanted)
 
 
 class Script:

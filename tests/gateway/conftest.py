@@ -14,10 +14,10 @@ from pullse.gateway.capability import Capability
 from pullse.gateway.hub import Hub
 from pullse.gateway.keys import DEV_KEY, TOKENS
 from pullse.gateway.rest import Rest
-from pullse.gateway.secret import Secret
 from pullse.gateway.service import Gateway
 from pullse.kit import events
 from pullse.kit.db import Database
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from tests.gateway.desk import desk as desk
 from tests.gateway.served import quick as quick

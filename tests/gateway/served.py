@@ -103,6 +103,8 @@ async def at_once(server: SocketServer, task: "asyncio.Task[None]") -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    for _ in range(3):  # who was being accepted is one of the connections then
+        await asyncio.sleep(0)
     for each in tuple(server.server_state.connections):
         transport = getattr(each, "transport", None) or getattr(each, "_transport", None)
         if transport is not None:

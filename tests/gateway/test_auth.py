@@ -17,9 +17,9 @@ from pullse.gateway.capability import EVERYTHING, Capability
 from pullse.gateway.errors import Failure
 from pullse.gateway.keys import DEV_KEY, TOKENS, DevKey
 from pullse.gateway.revocations import Revocation, Revocations, Row
-from pullse.gateway.secret import Secret
 from pullse.gateway.tokens import HOUR
 from pullse.kit.db import Database, open_database
+from pullse.kit.secret import Secret
 
 SECRET = Secret("one-secret-of-more-than-32-characters")
 RIGHTS = {"a:*": ["subscribe", "publish"], "b": ["history"]}

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pullse.gateway import keys, secret
+from pullse.gateway import keys
 from pullse.gateway.capability import EVERYTHING, Capability
 from pullse.gateway.keys import DEV_KEY, TOKENS
-from pullse.gateway.secret import Secret, WrongSecret, kept_in
+from pullse.kit import secret
 from pullse.kit.db import Database
+from pullse.kit.secret import Secret, WrongSecret, kept_in
 from pullse.settings import Settings
 from tests.cli.conftest import On, Pullse, pullse, pullse_on
 

@@ -19,13 +19,13 @@ from pullse.gateway.auth import Credentials, Keyring
 from pullse.gateway.capability import Capability
 from pullse.gateway.keys import TOKENS
 from pullse.gateway.opening import Realtime
-from pullse.gateway.secret import Secret
 from pullse.gateway.tokens import HOUR, MINUTE, TokenRequest
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
 from pullse.kit.events import Actor
 from pullse.kit.guard import BearerToken
 from pullse.kit.proxies import Proxies
+from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
 from pullse.settings import Ably
 from tests.access.people import OPERATORS, give, hire

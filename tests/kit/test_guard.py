@@ -28,6 +28,57 @@ def refusal(guard: Any, path: str = "/api/tickets", **headers: str) -> tuple[int
     return refused.value.status, refused.value.code
 
 
+# -- the way to a provider and back --
+
+BACK = "/api/sign-in/oidc/corp/callback"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/sign-in/providers", "/api/sign-in/oidc/corp", BACK, BACK + "/"]
+)
+def test_a_stranger_may_go_to_a_provider_and_come_back(path: str) -> None:
+    for site in ("cross-site", "same-origin", "none"):
+        assert admit(BearerToken(TOKEN), path, sec_fetch_site=site) == "anonymous"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/sign-in",
+        "/api/sign-in/",
+        "/api/sign-in/oidc",
+        "/api/sign-in/oidc/",
+        "/api/sign-in/providers/corp",
+        "/api/sign-in/oidc/corp/callback/more",
+        "/api/sign-in/oidc/corp/more",
+        "/api/sign-in/oidc/a/b/callback",
+        "/api/sign-in/providers\n",
+        "/x/api/sign-in/providers",
+        "/api/session/identities",
+    ],
+)
+def test_no_other_path_is_open_with_it(path: str) -> None:
+    assert refusal(BearerToken(TOKEN), path) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_no_other_method_is_open_with_it(method: str) -> None:
+    scope = {"path": BACK, "method": method, "headers": [], "scheme": "http"}
+    with pytest.raises(NotLetIn) as refused:
+        asyncio.run(BearerToken(TOKEN).admit(scope, {}))
+    assert refused.value.status == 401
+
+
+def test_from_a_providers_page_one_comes_back_to_pullse_dev_too() -> None:
+    for site in ("cross-site", "same-site"):
+        given = {"host": "localhost", "sec_fetch_site": site}
+        assert admit(LocalOwner(), BACK, **given) == "owner"
+        assert refusal(LocalOwner(), "/api/sign-in/oidc/corp", **given) == (403, "cross_site")
+        assert refusal(LocalOwner(), BACK, host="evil.example")[1] == "foreign_host"
+        forwarded = {**given, "x_forwarded_for": "192.0.2.1"}
+        assert refusal(LocalOwner(), BACK, **forwarded) == (403, "forwarded")
+
+
 # -- the one at this machine --
 
 

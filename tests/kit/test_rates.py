@@ -134,7 +134,7 @@ def test_of_a_full_bucket_nothing_is_kept(clock: Clock) -> None:
     for number in range(2000):
         rates.take(f"agent:{number}")
         clock.now += 1
-    assert len(rates._spent) == WINDOW
+    assert len(rates._buckets) == WINDOW
 
 
 def test_there_is_a_most_and_who_floods_is_not_forgotten(clock: Clock) -> None:
@@ -144,7 +144,7 @@ def test_there_is_a_most_and_who_floods_is_not_forgotten(clock: Clock) -> None:
         rates.take(f"agent:{number}")
         if number % 50 == 0:
             assert rates.take("flood")[0]
-    assert len(rates._spent) == 100
+    assert len(rates._buckets) == 100
 
 
 # -- at the edge --
@@ -220,7 +220,7 @@ async def test_a_stranger_takes_nothing_from_anybody(clock: Clock) -> None:
         for _ in range(50):
             assert (await client.get("/x")).status_code == 401
     assert edge.rates
-    assert edge.rates._spent == {}
+    assert edge.rates._buckets == {}
 
 
 async def test_a_page_may_read_how_much_is_left(clock: Clock) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pullse import settings
+from pullse.providers import Provider
 from pullse.settings import NAMES, Settings, Wrong, load
 
 NOWHERE = Path("/nonexistent")
@@ -36,6 +37,7 @@ def test_each_setting_is_read() -> None:
         ABLY_API_KEY="app.key:secret",
         SUPABASE_URL="https://project.supabase.co",
         SUPABASE_SERVICE_KEY="service",
+        SUPABASE_JWT_SECRET=SECRET,
         PORT="8080",
         PULLSE_ABLY_HOST="localhost",
         PULLSE_ABLY_PORT="9000",
@@ -45,12 +47,23 @@ def test_each_setting_is_read() -> None:
         PULLSE_HOSTS="help.example.org, [::1]",
         PULLSE_LOG_FORMAT="json",
         PULLSE_LOG_LEVEL="DEBUG",
+        PULLSE_OIDC="Corp, big-search",
+        PULLSE_OIDC_CORP_ISSUER="https://sso.example.org/realms/corp",
+        PULLSE_OIDC_CORP_CLIENT_ID="pullse",
+        PULLSE_OIDC_CORP_CLIENT_SECRET="a secret",
+        PULLSE_OIDC_CORP_TITLE="Our own: ä",
+        PULLSE_OIDC_CORP_SCOPES="openid  email",
+        PULLSE_OIDC_CORP_CREATES="collaborator",
+        PULLSE_OIDC_CORP_DOMAINS="Example.org, example.com",
+        PULLSE_OIDC_BIG_SEARCH_ISSUER="http://127.0.0.1:9000/",
+        PULLSE_OIDC_BIG_SEARCH_CLIENT_ID="public",
         PULLSE_ORIGINS="https://app.example.org,http://localhost:5173",
         PULLSE_POOL_SIZE="25",
         PULLSE_POSTGRES="system",
         PULLSE_PROXIES="10.0.0.7, fd00::/8",
         PULLSE_RATE="0",
         PULLSE_SECRET=SECRET,
+        PULLSE_SUPABASE_AUTH="jwks",
     )
     assert found == Settings(
         database_url="postgresql://me:pw@db.example.org:6543/tickets",
@@ -58,6 +71,8 @@ def test_each_setting_is_read() -> None:
         ably=settings.Ably("app.key:secret", "localhost", 9000, False),
         supabase_url="https://project.supabase.co",
         supabase_service_key="service",
+        supabase_jwt_secret=SECRET,
+        supabase_auth="jwks",
         port=8080,
         api_token=TOKEN,
         secret=SECRET,
@@ -70,6 +85,19 @@ def test_each_setting_is_read() -> None:
         origins=("https://app.example.org", "http://localhost:5173"),
         proxies=(ip_network("10.0.0.7/32"), ip_network("fd00::/8")),
         rate=0,
+        oidc=(
+            Provider(
+                name="corp",
+                title="Our own: ä",
+                issuer="https://sso.example.org/realms/corp",
+                client_id="pullse",
+                client_secret="a secret",
+                scopes="openid email",
+                creates="collaborator",
+                domains=("example.org", "example.com"),
+            ),
+            Provider("big-search", "Big search", "http://127.0.0.1:9000/", "public"),
+        ),
     )
 
 
@@ -90,12 +118,15 @@ def test_all_that_is_wrong_is_in_one_message() -> None:
         PULLSE_HOSTS="https://help.example.org",
         PULLSE_LOG_FORMAT="xml",
         PULLSE_LOG_LEVEL="LOUD",
+        PULLSE_OIDC="a b",
         PULLSE_ORIGINS="*",
         PULLSE_POOL_SIZE="1",
         PULLSE_POSTGRES="mine",
         PULLSE_PROXIES="nginx",
         PULLSE_RATE="fast",
         PULLSE_SECRET="too-short-for-a-secret",
+        PULLSE_SUPABASE_AUTH="on",
+        SUPABASE_JWT_SECRET="short",
         PULLSE_COLOUR="blue",
     )
     for name in (
@@ -109,12 +140,15 @@ def test_all_that_is_wrong_is_in_one_message() -> None:
         "PULLSE_HOSTS",
         "PULLSE_LOG_FORMAT",
         "PULLSE_LOG_LEVEL",
+        "PULLSE_OIDC",
         "PULLSE_ORIGINS",
         "PULLSE_POOL_SIZE",
         "PULLSE_POSTGRES",
         "PULLSE_PROXIES",
         "PULLSE_RATE",
         "PULLSE_SECRET",
+        "PULLSE_SUPABASE_AUTH",
+        "SUPABASE_JWT_SECRET",
         "PULLSE_COLOUR",
     ):
         assert f"\n  {name}: " in message
@@ -273,3 +307,97 @@ def test_a_wrong_name_in_the_file_is_told(tmp_path: Path) -> None:
 def test_a_folder_is_told_from_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ada")
     assert given(PULLSE_DATA_DIR="~/data").data_dir == Path("/home/ada/data")
+
+
+CORP = {
+    "PULLSE_OIDC": "corp",
+    "PULLSE_OIDC_CORP_ISSUER": "https://sso.example.org",
+    "PULLSE_OIDC_CORP_CLIENT_ID": "pullse",
+}
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "",
+        "sso.example.org",
+        "http://sso.example.org",
+        "http://10.0.0.7",
+        "http://localhost.evil.example",
+        "https://",
+        "https://me:pw@sso.example.org",
+        "https://sso.example.org?a=b",
+        "https://sso.example.org#a",
+        "https://sso.example.org:port",
+        "https://sso.example.org/a b",
+        "https://sso.example.org\\@evil.example",
+        "ftp://sso.example.org",
+        "https://ssö.example.org",
+    ],
+)
+def test_an_issuer_is_reached_over_tls_or_is_this_machine(issuer: str) -> None:
+    message = refused(**{**CORP, "PULLSE_OIDC_CORP_ISSUER": issuer})
+    assert "\n  PULLSE_OIDC_CORP_ISSUER: " in message
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://localhost:1", "http://127.0.0.9/a", "http://[::1]:8080", "https://a.b/c/"]
+)
+def test_an_issuer_is_kept_as_it_is_written(issuer: str) -> None:
+    assert given(**{**CORP, "PULLSE_OIDC_CORP_ISSUER": issuer}).oidc[0].issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PULLSE_OIDC", "corp,corp"),
+        ("PULLSE_OIDC", "-corp"),
+        ("PULLSE_OIDC", "co_rp"),
+        ("PULLSE_OIDC", "c" * 31),
+        ("PULLSE_OIDC_CORP_CLIENT_ID", ""),
+        ("PULLSE_OIDC_CORP_CLIENT_ID", "é"),
+        ("PULLSE_OIDC_CORP_CLIENT_SECRET", "é"),
+        ("PULLSE_OIDC_CORP_SCOPES", "email profile"),
+        ("PULLSE_OIDC_CORP_SCOPES", 'openid "'),
+        ("PULLSE_OIDC_CORP_TITLE", "t" * 101),
+        ("PULLSE_OIDC_CORP_CREATES", "owner"),
+        ("PULLSE_OIDC_CORP_CREATES", "admin"),
+        ("PULLSE_OIDC_CORP_NAME", "x"),
+        ("PULLSE_OIDC_OTHER_ISSUER", "https://other.example"),
+    ],
+)
+def test_a_providers_setting_that_cant_be_used_is_named(name: str, value: str) -> None:
+    domains = {"PULLSE_OIDC_CORP_DOMAINS": "example.org"} if name.endswith("_CREATES") else {}
+    assert f"\n  {name}: " in refused(**{**CORP, **domains, name: value})
+
+
+def test_accounts_are_made_for_domains_that_are_named_alone() -> None:
+    for more in (
+        {"PULLSE_OIDC_CORP_CREATES": "agent"},
+        {"PULLSE_OIDC_CORP_DOMAINS": "example.org"},
+        {"PULLSE_OIDC_CORP_CREATES": "agent", "PULLSE_OIDC_CORP_DOMAINS": "*"},
+        {"PULLSE_OIDC_CORP_CREATES": "agent", "PULLSE_OIDC_CORP_DOMAINS": "org"},
+    ):
+        assert "\n  PULLSE_OIDC_CORP_DOMAINS: " in refused(**CORP, **more)
+
+
+def test_two_providers_have_two_issuers() -> None:
+    more = {
+        "PULLSE_OIDC": "corp,other",
+        "PULLSE_OIDC_OTHER_ISSUER": "https://sso.example.org",
+        "PULLSE_OIDC_OTHER_CLIENT_ID": "pullse",
+    }
+    assert "PULLSE_OIDC_OTHER_ISSUER: another provider has the same" in refused(**{**CORP, **more})
+
+
+def test_a_providers_secret_is_not_shown() -> None:
+    found = given(**CORP, PULLSE_OIDC_CORP_CLIENT_SECRET="hidden-one")
+    assert found.oidc[0].client_secret == "hidden-one"
+    assert "hidden-one" not in repr(found)
+
+
+@pytest.mark.parametrize("url", [None, "http://project.supabase.co", "https://"])
+def test_supabase_auth_needs_its_project_over_tls(url: str | None) -> None:
+    more = {} if url is None else {"SUPABASE_URL": url}
+    for each in ({"PULLSE_SUPABASE_AUTH": "jwks"}, {"SUPABASE_JWT_SECRET": SECRET}):
+        assert "\n  SUPABASE_URL: needed" in refused(**more, **each)

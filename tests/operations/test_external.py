@@ -47,7 +47,7 @@ async def use(url: str) -> None:
         assert {ticket["id"] for ticket in await listed(client)} == ids
         expected = {(ticket_id, name) for ticket_id in ids for name in ("created", "changed")}
         await eventually(lambda: len(heard) > len(expected))
-        follow.cancel()
+        await ended(follow)
         facts = [(fact["ticket_id"], fact["name"].partition(".")[2]) for fact in heard[1:]]
         assert len(facts) == len(expected)
         assert set(facts) == expected
@@ -61,6 +61,11 @@ async def listen(client: httpx.AsyncClient, heard: list[dict[str, Any]]) -> None
                 heard.append({})
             elif line.startswith("data:"):
                 heard.append(json.loads(line.removeprefix("data:")))
+
+
+async def ended(listening: "asyncio.Task[None]") -> None:
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
 
 
 async def listed(client: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -159,7 +164,7 @@ async def test_two_processes_through_the_pooler_hear_of_each_other(
             ticket = {"title": "Help", "description": "It broke."}
             await client.post(f"{one.url}/api/tickets", json=ticket)
             await eventually(lambda: len(heard) == 2)
-            follow.cancel()
+            await ended(follow)
             await stream.aclose()
 
 
@@ -196,4 +201,4 @@ async def use_again(url: str) -> None:
         ticket = {"title": "Again", "description": "It broke."}
         assert (await client.post("/api/tickets", json=ticket)).status_code == 201
         await eventually(lambda: len(heard) == 2)
-        follow.cancel()
+        await ended(follow)

@@ -21,6 +21,7 @@ class Response:
     status: int
     content_type: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Cut(Exception):
@@ -62,8 +63,9 @@ async def read(reader: asyncio.StreamReader) -> Request:
 
 
 def wire(response: Response) -> bytes:
+    more = "".join(f"{name}: {value}\r\n" for name, value in response.headers)
     head = (
-        f"HTTP/1.1 {response.status} .\r\nContent-Type: {response.content_type}\r\n"
+        f"HTTP/1.1 {response.status} .\r\nContent-Type: {response.content_type}\r\n{more}"
         f"Content-Length: {len(response.body)}\r\n\r\n"
     )
     return head.encode() + response.body

@@ -1,5 +1,6 @@
 """
-The installation's secret, which all keys of the gateway are derived from.
+The installation's secret: the gateway's keys are derived from it, and what is sealed in the
+database (kit/seals.py) opens by it alone.
 
 It is a setting, or a file in the data folder that the first process makes.
 """
@@ -13,13 +14,25 @@ from base64 import urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from pullse.kit import home
-from pullse.settings import SECRET_AT_LEAST, Settings
 
 log = logging.getLogger(__name__)
 
 FILE = "secret"
+SECRET_AT_LEAST = 32
+"""Characters."""
+
+
+class Told(Protocol):
+    """Settings: the secret itself, or the folder that it is kept in."""
+
+    @property
+    def secret(self) -> str | None: ...
+
+    @property
+    def data_dir(self) -> Path | None: ...
 
 
 class WrongSecret(Exception):
@@ -34,7 +47,7 @@ class Secret:
     source: str = "PULLSE_SECRET"
 
     @classmethod
-    def of(cls, settings: Settings) -> "Secret":
+    def of(cls, settings: Told) -> "Secret":
         """
         The setting, or a file in the data folder, which is made if it is not there.
 
