@@ -167,9 +167,11 @@ def lasting(actor: Actor, asked: int | None, *, is_watched: bool) -> int:
     """
     Milliseconds. A token of an agent or service lasts ten minutes at most, an admin's longer
     if the gateway watches it; the client gets the next one by itself. At Ably, a right that
-    was taken away ends with the token alone.
+    was taken away ends with the token alone, and so does one that somebody else has vouched
+    for, of whom we have neither a session nor an API token.
     """
-    if actor.id in holders.ALWAYS or (is_watched and is_operator(actor)):
+    is_known = actor.session is not None or actor.token is not None
+    if actor.id in holders.ALWAYS or (is_watched and is_known and is_operator(actor)):
         return asked or tokens.TTL
     return min(asked or TTL_OF_OTHERS, TTL_OF_OTHERS)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Coroutine
@@ -24,38 +23,27 @@ from pullse.gateway import channels, connections, presence
 from pullse.gateway.attachment import Attachment, Wish
 from pullse.gateway.auth import Credentials, Identity
 from pullse.gateway.errors import (
-    BAD_CLIENT_ID,
     BAD_REQUEST,
     DISCONNECTED,
     INCOMPATIBLE,
     INTERNAL,
-    NO_CLIENT_ID,
-    NO_MODE,
-    NO_VERSION,
-    NOT_ATTACHED,
     TOKEN_EXPIRED,
-    TOO_LARGE,
     TOO_MANY_CHANNELS,
     UNAVAILABLE,
     UNKNOWN_CONNECTION,
     Failure,
 )
-from pullse.gateway.log import Draft
-from pullse.gateway.presence import Change
-from pullse.gateway.service import Publisher, not_capable, speaker
+from pullse.gateway.greeting import greet, tell_connected
+from pullse.gateway.saying import change_presence, publish
+from pullse.gateway.service import not_capable
 from pullse.gateway.wire import (
-    FRAME_AT_MOST,
     JSON,
-    MESSAGE_AT_MOST,
     MESSAGES_AT_MOST,
     MSGPACK,
     Action,
     Flag,
     Incoming,
     Outgoing,
-    Presence,
-    body_of,
-    check_size,
 )
 from pullse.kit import events
 from pullse.kit.websockets import Socket, Upgrade, frame
@@ -71,14 +59,6 @@ BYTES_AT_MOST = 1_000_000
 """Frames, and bytes of them, that wait; then no more is read until they are done."""
 TOGETHER = 100
 """Frames of a kind that are done at once."""
-RATE = 1_000
-BURST = 2_000
-"""
-Messages that a connection publishes a second, and at once after a pause; of who sends more,
-less is read. All channels share one log, so what one says is in the way of all others.
-"""
-MEMBERS_TOGETHER = 50
-"""Members that are written at once: what others say is not shown before that has ended."""
 IDLE = 15_000
 """Milliseconds of silence after which a client is told that we are still here."""
 IDLE_AT_LEAST, IDLE_AT_MOST = 5_000, 1_800_000
@@ -91,26 +71,24 @@ HELD_AT_MOST = 50
 LARGE = 4_000
 """Frames of less than this many bytes that are sent in one piece."""
 PING = b"\x89\x00"
-MEMBER = re.compile("[0-9]{1,18}:[0-9]{1,9}")
-"""Of the id of what is said of a member: what comes after the connection's."""
 
 
 class Connection:
     """A `kit.websockets.Session`."""
 
     __slots__ = (
-        "_ahead",
         "_bytes",
-        "_headers",
         "_inbox",
         "_is_paused",
         "_room",
         "_syncs",
         "_task",
+        "ahead",
         "attachments",
         "echoes",
         "format",
         "gateway",
+        "headers",
         "held",
         "id",
         "identity",
@@ -131,7 +109,7 @@ class Connection:
         self.sessions = sessions
         self.gateway = sessions.gateway
         self.socket = socket
-        self._headers = dict(upgrade.headers)
+        self.headers = dict(upgrade.headers)
         self.query = dict(parse_qsl(upgrade.query.decode("latin-1"), keep_blank_values=True))
         self.format = MSGPACK if self.query.get("format") == "msgpack" else JSON
         self.echoes = self.query.get("echo") != "false"
@@ -151,7 +129,7 @@ class Connection:
         self.sent_at = time.monotonic()
         self._inbox: deque[Incoming] = deque()
         self._bytes = 0
-        self._ahead = 0.0
+        self.ahead = 0.0
         self._task: asyncio.Task[None] | None = None
         self._is_paused = False
         self._room: asyncio.Event | None = None
@@ -166,7 +144,7 @@ class Connection:
     # What the socket calls
 
     def opened(self) -> None:
-        self._task = asyncio.create_task(self._guarded(self._connect()))
+        self._task = asyncio.create_task(self._guarded(greet(self)))
 
     def received(self, data: str | bytes) -> None:
         if not self.is_open:
@@ -266,7 +244,7 @@ class Connection:
     def _beat_back(self, incoming: Incoming) -> None:
         self.send(Outgoing(Action.HEARTBEAT, id=incoming.id))
 
-    def _mind_the_end(self) -> None:
+    def mind_the_end(self) -> None:
         """Who comes with a token that is about to end is not asked for another at once."""
         expires = self.identity.expires
         self.is_asked = expires is not None and expires / 1000 - time.time() <= RENEW
@@ -319,61 +297,6 @@ class Connection:
             elif self._inbox:
                 self._task = asyncio.create_task(self._guarded(self._work()))
 
-    async def _connect(self) -> None:
-        """Who is it, and is it somebody who was here?"""
-        credentials = Credentials.read(self._headers, self.query)
-        self._headers = {}
-        check_version(self.query.get("v"))
-        self.identity = await self.gateway.keyring.identify(credentials)
-        self._mind_the_end()
-        await self.sessions.ready()
-        error = None
-        key = self.query.get("resume") or self.query.get("recover")
-        is_resumed = key is not None and await self._resume(key)
-        if not is_resumed:
-            if key is not None:
-                error = Failure(UNKNOWN_CONNECTION, "This connection can't be resumed.")
-            self.id, self.secret = connections.new_id(), connections.new_secret()
-            await self.sessions.open(self)
-        self.query = {"heartbeats": self.query.get("heartbeats", "")}
-        await self.sessions.ready()  # it may have gone to rest meanwhile
-        self.gateway.keyring.check(self.identity)  # nobody was told meanwhile
-        if self.is_open:
-            self._send_connected(error)
-
-    async def _resume(self, key: str) -> bool:
-        id_, _, secret = key.partition("!")
-        # Who recovers is another client: the key of the one before is void from now on.
-        fresh = connections.recovering() if "recover" in self.query else None
-        before = await self.sessions.resume(self, id_, secret, fresh)
-        if before is None:
-            return False
-        self.secret = fresh or secret
-        return True
-
-    def _send_connected(self, error: Failure | None = None) -> None:
-        details = {
-            "connectionKey": f"{self.id}!{self.secret}",
-            "maxMessageSize": MESSAGE_AT_MOST,
-            "maxFrameSize": FRAME_AT_MOST,
-            "maxInboundRate": RATE,
-            "maxOutboundRate": 1000,
-            "connectionStateTtl": connections.TTL * 1000,
-            "maxIdleInterval": self.idle,
-            "serverId": "pullse",
-        }
-        if self.identity.client_id is not None:
-            details["clientId"] = self.identity.client_id
-        self.send(
-            Outgoing(
-                Action.CONNECTED,
-                connection_id=self.id,
-                connection_details=details,
-                timestamp=int(time.time() * 1000),
-                error=error.info if error else None,
-            )
-        )
-
     async def _work(self) -> None:
         while self._inbox and self.is_open:
             incoming = self._inbox.popleft()
@@ -387,13 +310,13 @@ class Connection:
     async def _do(self, incoming: Incoming) -> None:
         match incoming.action:
             case Action.MESSAGE:
-                await self._publish(self._with_more(incoming))
+                await publish(self, self._with_more(incoming))
             case Action.ATTACH:
                 await self._attach_all(self._with_more(incoming))
             case Action.DETACH:
                 await self._detach(incoming)
             case Action.PRESENCE:
-                await self._change_presence(incoming)
+                await change_presence(self, incoming)
             case Action.SYNC:
                 await self._synchronize(incoming)
             case Action.AUTH:
@@ -417,62 +340,6 @@ class Connection:
                 break
             found.append(self._inbox.popleft())
         return found
-
-    # Publishing
-
-    async def _publish(self, frames: list[Incoming]) -> None:
-        """Acknowledge each frame in its order, refused ones too."""
-        drafted = [self._draft(each) for each in frames]
-        drafts = [each for batch in drafted if isinstance(batch, list) for each in batch]
-        try:
-            serials = iter((await self.gateway.append(drafts)).serials)
-        except Failure as failure:
-            self.disconnect(failure)
-            return
-        for incoming, batch in zip(frames, drafted, strict=True):
-            if isinstance(batch, Failure):
-                self._refuse(incoming, batch)
-            else:
-                self._acknowledge(incoming, [{"serials": [next(serials) for _ in batch]}])
-        await self._rest(len(drafts))
-
-    async def _rest(self, count: int) -> None:
-        """After so many messages, until the next ones are due."""
-        now = time.monotonic()
-        self._ahead = max(self._ahead, now - BURST / RATE) + count / RATE
-        if self._ahead > now:
-            await asyncio.sleep(self._ahead - now)
-
-    def _draft(self, incoming: Incoming) -> list[Draft] | Failure:
-        try:
-            if incoming.msg_serial is None or not incoming.messages:
-                raise Failure(BAD_REQUEST, "A MESSAGE has a msgSerial and messages.")
-            drafts = self.gateway.drafted(
-                Publisher(
-                    self.identity,
-                    self.id,
-                    f"{self.id}{connections.series(self.secret)}:{incoming.msg_serial}",
-                ),
-                incoming.channel or "",
-                [self.format.published(each) for each in incoming.messages],
-            )
-            self._check_mode(incoming.channel, Flag.PUBLISH)
-            return drafts
-        except Failure as failure:
-            return failure
-
-    def _check_mode(self, channel: str | None, mode: Flag) -> None:
-        """An attachment may have been made for less than the capability covers."""
-        attached = self.attachments.get(channel or "")
-        if attached is not None and not attached.modes & mode:
-            raise Failure(NO_MODE, f"The channel is attached without the mode {mode.name}.")
-
-    def _acknowledge(self, incoming: Incoming, res: list[dict[str, Any]] | None = None) -> None:
-        self.send(Outgoing(Action.ACK, msg_serial=incoming.msg_serial, count=1, res=res))
-
-    def _refuse(self, incoming: Incoming, failure: Failure) -> None:
-        serial = incoming.msg_serial
-        self.send(Outgoing(Action.NACK, msg_serial=serial, count=1, error=failure.info))
 
     # Channels
 
@@ -539,54 +406,6 @@ class Connection:
             await presence.leave_channel(db, self.id, attached.topic)
         self.gateway.tail.wake()
 
-    # Presence
-
-    async def _change_presence(self, incoming: Incoming) -> None:
-        places = []
-        try:
-            changes = self._changes(incoming)
-            for start in range(0, len(changes), MEMBERS_TOGETHER):
-                async with self.gateway.database.transaction() as db:
-                    for each in changes[start : start + MEMBERS_TOGETHER]:
-                        places.append(await presence.change(db, each))
-                self.gateway.tail.wake()
-        except Failure as failure:
-            self._refuse(incoming, failure)
-            return
-        told = [place for place in places if place is not None]
-        if told:  # clients look at once who is there, and go by what they were told
-            await self.gateway.hub.reached(max(told))
-        self._acknowledge(incoming)
-
-    def _changes(self, incoming: Incoming) -> list[Change]:
-        if incoming.msg_serial is None or not incoming.presence:
-            raise Failure(BAD_REQUEST, "A PRESENCE has a msgSerial and members.")
-        if len(incoming.presence) > MESSAGES_AT_MOST:
-            raise Failure(TOO_LARGE, f"At most {MESSAGES_AT_MOST} members in one frame.")
-        attached = self.attachments.get(incoming.channel or "")
-        topic = self.gateway.topic(self.identity, incoming.channel or "", "presence")
-        if attached is None:
-            raise Failure(NOT_ATTACHED, "Presence is for those who are attached to the channel.")
-        self._check_mode(incoming.channel, Flag.PRESENCE)
-        changes = []
-        for index, raw in enumerate(incoming.presence):
-            given = self.format.published(raw)
-            if given.action not in (Presence.PRESENT, Presence.ENTER, 3, Presence.UPDATE):
-                raise Failure(BAD_REQUEST, f"There is no action {given.action} of presence.")
-            client_id = speaker(self.identity, given.client_id)
-            if client_id is None:
-                raise Failure(NO_CLIENT_ID, "Presence needs a clientId.")
-            if "\0" in client_id:
-                raise Failure(BAD_CLIENT_ID, "clientId: without NUL.")
-            id_ = f"{self.id}:{incoming.msg_serial}:{index}"
-            known = (given.id or "").partition(":")
-            if known[0] == self.id and MEMBER.fullmatch(known[2]):
-                id_ = "".join(known)  # who enters again after a cut says so by the same id
-            body = body_of(given, client_id, self.id)
-            check_size([body])
-            changes.append(Change(topic, given.action, client_id, self.id, id_, body))
-        return changes
-
     async def _synchronize(self, incoming: Incoming) -> None:
         attached = self.attachments.get(incoming.channel or "")
         if attached is not None and attached.modes & Flag.PRESENCE_SUBSCRIBE:
@@ -605,8 +424,8 @@ class Connection:
         if identity.app != self.identity.app:
             raise Failure(INCOMPATIBLE, "These credentials are of another app.")
         self.identity = identity
-        self._mind_the_end()
-        self._send_connected()
+        self.mind_the_end()
+        tell_connected(self)
         for each in tuple(self.attachments.values()):
             await self._check_rights(each)
 
@@ -639,10 +458,3 @@ def bounded(text: str | None, usual: int, least: int, most: int) -> int:
     if text is None or not (text.isascii() and text.isdigit() and len(text) < 10):
         return usual
     return min(max(int(text), least), most)
-
-
-def check_version(text: str | None) -> None:
-    """2 is the first that resumes by channel serials; later ones only add."""
-    head = (text or "").partition(".")[0]
-    if not (head.isascii() and head.isdigit() and len(head) < 5 and int(head) >= 2):
-        raise Failure(NO_VERSION, "v: the version of the protocol, 2 or later.")

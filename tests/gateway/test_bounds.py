@@ -703,7 +703,7 @@ def away(database: Database, database_url: str) -> Away:
 
 
 LONGER = 2_300
-"""Messages that a connection may not publish all at once (connection.BURST)."""
+"""Messages that a connection may not publish all at once (saying.BURST)."""
 
 
 def numbered(name: str) -> list[str]:

@@ -115,11 +115,17 @@ async def idle(desk: Desk, person: Person) -> None:
     await run(desk.database, "UPDATE sessions SET last_used_at = now() - interval '14 days'")
 
 
+async def require_more(desk: Desk, person: Person) -> None:
+    """Than the password by which they signed in."""
+    policy = {"second_factor": True, "single_sign_on": False}
+    await desk.ask("PUT", "/api/policies", policy)
+
+
 @pytest.mark.parametrize(
     "lose",
     [
         *(sign_out, end_the_session_elsewhere, change_the_password_elsewhere, idle),
-        *(disable, dismiss, demote),
+        *(require_more, disable, dismiss, demote),
     ],
 )
 async def test_who_signed_in_loses_a_right(desk: Desk, lose: Lose) -> None:

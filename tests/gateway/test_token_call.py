@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from ably import AblyRest
+from msgspec.structs import replace
 
 from pullse import app
 from pullse.access.finder import Finder
+from pullse.access.permissions import ROLES
 from pullse.gateway import tokens
+from pullse.gateway.api import lasting
 from pullse.gateway.auth import Credentials, Keyring
 from pullse.gateway.capability import Capability
 from pullse.gateway.keys import TOKENS
@@ -18,6 +22,7 @@ from pullse.gateway.opening import Realtime
 from pullse.gateway.tokens import HOUR, MINUTE, TokenRequest
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Guard
+from pullse.kit.events import Actor
 from pullse.kit.guard import BearerToken
 from pullse.kit.proxies import Proxies
 from pullse.kit.secret import Secret
@@ -268,6 +273,13 @@ class TestAgents:
             lasting[role] = [found["expires"] - found["issued"], request["ttl"]]
         short = min(asked or 10 * MINUTE, 10 * MINUTE)
         assert lasting == {"agent": [short, short], "admin": [asked or HOUR, short]}
+
+    def test_who_shows_nothing_that_can_be_looked_up_asks_again_soon(self) -> None:
+        """Such as an agent for whom another service's token speaks, which ends by itself."""
+        admin = Actor(f"agent:{uuid4()}", rights=ROLES["admin"], teams=None)
+        assert lasting(admin, HOUR, is_watched=True) == 10 * MINUTE
+        for known in (replace(admin, session=uuid4()), replace(admin, token=uuid4())):
+            assert lasting(known, HOUR, is_watched=True) == HOUR
 
     async def test_at_ably_it_covers_no_more_than_here(
         self, with_ably: Any, database: Database
