@@ -66,13 +66,13 @@ def session_of(scope: Any, headers: Sequence[tuple[bytes, bytes]]) -> str | None
 
 def cookie(scope: Any, headers: Sequence[tuple[bytes, bytes]], suffix: bytes) -> str | None:
     """The first of ours by this name; HTTP/2 may send several headers."""
-    wanted = cookie_name(scope) + suffix
+    wanted = cookie_name(scope) + suffix + b"="
     for header, value in headers:
-        if header == b"cookie":
+        if header == b"cookie" and wanted in value:
             for pair in value.split(b";"):
-                name, _, text = pair.strip().partition(b"=")
-                if name == wanted:
-                    return text.decode("latin-1")
+                pair = pair.strip()
+                if pair.startswith(wanted):
+                    return pair[len(wanted) :].decode("latin-1")
     return None
 
 

@@ -10,18 +10,13 @@ a limit in bytes and in seconds, so that nobody holds connections for nothing.
 import asyncio
 import logging
 import os
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pullse.kit.websockets import Socket
 
@@ -31,46 +26,6 @@ STALLED = 30.0
 """Seconds without a byte in the middle of a request."""
 KEPT_ALIVE = 75
 """Seconds that an idle connection is kept."""
-
-
-CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-FRAMING = frozenset({b"connection", b"transfer-encoding"})
-
-
-class Cycle(RequestResponseCycle):
-    """
-    One answer. uvicorn looks at the name and the value of each header; every answer of ours has
-    ten, so those that all answers are like are looked at and written as a whole.
-    """
-
-    async def send(self, message: Any) -> None:
-        if (
-            self.response_started
-            or not self.keep_alive
-            or self.disconnected
-            or self.flow.write_paused
-            or message["type"] != "http.response.start"
-        ):
-            await super().send(message)
-            return
-        length = None
-        pieces: list[bytes] = []
-        for name, value in (*self.default_headers, *message["headers"]):
-            if name == b"content-length":
-                length = int(value)
-            elif name in FRAMING:
-                length = None
-                break
-            pieces += (name, b": ", value, b"\r\n")
-        if length is None or CONTROL.search(b"".join(pieces[::2])):
-            await super().send(message)  # which has a word for each case
-            return
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        self.expected_content_length = length
-        self.chunked_encoding = False
-        pieces.append(b"content-length: %d\r\n\r\n" % length)
-        self.transport.write(STATUS_LINE[message["status"]] + b"".join(pieces))
 
 
 class Protocol(HttpToolsProtocol):
@@ -112,8 +67,6 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._head = 0
         self._is_in_head = False
-        if self.cycle is not None:
-            self.cycle.__class__ = Cycle  # uvicorn makes its own kind, and knows no setting for it
         if self.parser.should_upgrade() and not self._should_upgrade():
             # Answered as plain HTTP. The parser does not look for a body here, so what
             # follows must not be taken for another request.
