@@ -276,9 +276,9 @@ PUBLIC = """
  OR (name = 'ticket.changed' AND data->'changes' ? 'status'))
 """
 SHOWN = " AND ".join(f"NOT starts_with(name, '{each}')" for each in CONFIDENTIAL)
-# Of facts, $1 is the private team; what is private is on its channels alone. Written like this,
-# the planner does not take it for rare: it would sort a team's whole history for a page of it.
-FOR_ALL = "$1::uuid IS NULL AND circle IS NULL"
+# Of facts, $1 is the private team; what is private is on its channels alone. Written like these,
+# the planner does not take them for rare: it would sort a team's whole history for a page of it.
+FOR_ALL = "$1::uuid IS NULL AND coalesce(circle IS NULL, false)"
 FOR_TEAM = "coalesce(circle = $1::uuid, false)"
 OF_TICKET = "ticket_id = $9::uuid"
 KINDS = {

@@ -31,14 +31,15 @@ ALTER TABLE tickets
 ALTER TABLE events ADD COLUMN team_id uuid;
 
 -- Facts with the circle of those who may read them: the private team that the ticket belongs to
--- now (or did when it was purged), or null for everybody who may read the feed.
+-- now, or null for everybody who may read the feed. Of a ticket that was purged it is the team
+-- of that time; if that is gone too, it can't be told whether it was private: nobody is in it.
 -- With the rights of who asks, so that row level security holds here too.
 CREATE VIEW facts WITH (security_invoker = true) AS
     SELECT events.tx, events.id, events.name, events.ticket_id, events.team_id, events.actor,
-           events.data, events.request_id, events.at, private_team.id AS circle
+           events.data, events.request_id, events.at,
+           CASE WHEN teams.is_private THEN teams.id
+                WHEN teams.id IS NULL AND tickets.id IS NULL THEN events.team_id END AS circle
       FROM events
       LEFT JOIN tickets ON tickets.id = events.ticket_id
-      LEFT JOIN teams AS private_team
-             ON private_team.is_private
-            AND private_team.id = CASE WHEN tickets.id IS NULL THEN events.team_id
-                                       ELSE tickets.team_id END;
+      LEFT JOIN teams ON teams.id = CASE WHEN tickets.id IS NULL THEN events.team_id
+                                         ELSE tickets.team_id END;

@@ -161,6 +161,9 @@ async def test_nor_in_the_feed_by_any_filter_or_cursor(world: World, name: str) 
     async with world.database.session() as db:
         await db.run("DELETE FROM tickets WHERE id = $1", world.secret["id"])
     await nothing()
+    gone = await world["operator"].delete(f"/api/teams/{world.team['id']}")
+    assert gone.status_code == 200
+    await nothing()
 
 
 async def test_a_page_of_the_feed_without_anything_to_show_leads_on(world: World) -> None:
