@@ -13,17 +13,14 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from pullse.access import link_queries as queries
-from pullse.access import passwords, session_queries, sign_in_queries
+from pullse.access import others, passwords, session_queries, sign_in_queries
 from pullse.access.passkeys import queries as passkeys
-from pullse.access.permissions import ROLES
 from pullse.access.secrets import hashed, is_secret, new_secret
 from pullse.access.sign_in_model import Person, UsedLink
-from pullse.access.sign_in_queries import Account
 from pullse.agents import actions as agents
-from pullse.agents import rules
 from pullse.agents.model import AgentChanges, NewAgent, Role
 from pullse.agents.queries import find_by_email, has_active_owner
-from pullse.errors import Conflict, Forbidden, Invalid, NotFound
+from pullse.errors import Conflict, Invalid, NotFound
 from pullse.kit import audit
 from pullse.kit.db import Database, Db, Struct
 from pullse.kit.events import SYSTEM, Actor
@@ -70,22 +67,10 @@ async def invite(db: Db, agent_id: UUID, *, by: Actor) -> Made:
     account = await sign_in_queries.lock(db, agent_id)
     if account is None:
         raise Invalid.field("agent_id", "There is no such agent, or it is disabled.")
-    await check_may(db, account, by)
+    await others.check_may(db, agent_id, account.role, instead="PUT /api/session/password", by=by)
     await queries.end_for(db, agent_id)
     is_in = account.hash is not None or await passkeys.has_any(db, agent_id)
     return await make(db, "reset" if is_in else "invitation", agent_id, by=by)
-
-
-async def check_may(db: Db, account: Account, by: Actor) -> None:
-    if by.id in rules.OWNERS:
-        return
-    if by.id == f"agent:{account.id}":
-        raise Forbidden("For oneself there is PUT /api/session/password.")
-    if account.role == "owner" and not await rules.is_owner(db, by):
-        raise rules.OwnersOnly
-    for permission in ROLES[account.role]:
-        if permission not in by.rights:
-            raise Forbidden(f"This agent has the permission {permission}; you do not.")
 
 
 async def set_up(db: Db, *, by: Actor) -> Made | None:

@@ -158,8 +158,13 @@ async def end_all(db: Db, agent_id: UUID, but: UUID | None = None) -> int:
     )
 
 
-async def end_by_hash(db: Db, hash_: bytes) -> None:
-    await db.run("UPDATE sessions SET ended_at = now() WHERE hash = $1 AND ended_at IS NULL", hash_)
+async def end_by_hash(db: Db, hash_: bytes) -> bool:
+    """False when there is no such session, or it has ended."""
+    return bool(
+        await db.run(
+            "UPDATE sessions SET ended_at = now() WHERE hash = $1 AND ended_at IS NULL", hash_
+        )
+    )
 
 
 async def rotate(

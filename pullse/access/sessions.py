@@ -79,11 +79,15 @@ class Browser(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """A new session: what goes into the cookies, and its body."""
+    """
+    A new session: what goes into the cookies, and its body. `has_ended`: the one that the
+    browser had before is over, which the process has to hear at once.
+    """
 
     token: str
     device_token: str
     body: str
+    has_ended: bool
 
 
 async def sign_in(
@@ -194,8 +198,7 @@ async def begin_of(
         raise policy.SingleSignOnNeeded
     token, id_ = new_secret(), uuid7()
     device_token = browser.device_token if is_known and browser.device_token else new_secret()
-    if browser.token is not None:
-        await queries.end_by_hash(db, hashed(browser.token))
+    has_ended = browser.token is not None and await queries.end_by_hash(db, hashed(browser.token))
     body = await queries.insert(
         db,
         id_=id_,
@@ -211,7 +214,7 @@ async def begin_of(
     me = Actor(f"agent:{account.id}", by.request_id, by.rights, by.address)
     data = {"agent_id": account.id, "session_id": id_, "means": means}
     await audit.record(db, "sign_in.succeeded", by=me, data=data)
-    return Begun(token, device_token, body)
+    return Begun(token, device_token, body, has_ended)
 
 
 async def renew(db: Db, *, by: Actor, gained: Sequence[str] = (), lost: Sequence[str] = ()) -> str:

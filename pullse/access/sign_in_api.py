@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from pullse.access import factors, links, sessions, totp
+from pullse.access import factors, links, others, sessions, totp
 from pullse.access import session_queries as queries
 from pullse.access.links import IsSetUp, no_link
 from pullse.access.secrets import is_secret
@@ -30,11 +30,12 @@ from pullse.access.sign_in_model import (
 )
 from pullse.agents.actions import EmailTaken
 from pullse.agents.api import EXAMPLE as AGENT
+from pullse.agents.api import id_in_path as agent_in_path
 from pullse.errors import TooMany
 from pullse.kit import guard, idempotency
 from pullse.kit.db import Db
 from pullse.kit.idempotency import Once
-from pullse.kit.web import Answer, Call, Request, encoded, ok
+from pullse.kit.web import Answer, Call, Headers, Request, encoded, ok
 
 DAY = 86_400
 SESSION, DEVICE, SIGN_ON = b"", b"-device", b"-oidc"
@@ -65,12 +66,20 @@ async def sign_in(request: Request) -> Answer:
 
 
 def signed_in_as(request: Request, begun: Begun) -> Answer:
-    request.services.forget()
-    cookies = [
+    return ok(request, begun.body, entered(request, begun))
+
+
+def entered(request: Request, begun: Begun) -> Headers:
+    """
+    The cookies of a new session. Others are looked up anew only if one has ended, or whoever
+    signs in would make the process forget everybody.
+    """
+    if begun.has_ended:
+        request.services.forget()
+    return [
         set_cookie(request, SESSION, begun.token),
         set_cookie(request, DEVICE, begun.device_token),
     ]
-    return ok(request, begun.body, cookies)
 
 
 async def sign_out(request: Request) -> Answer:
@@ -103,6 +112,13 @@ async def end(request: Request) -> Answer:
 async def end_others(request: Request) -> Answer:
     async with request.database.transaction() as db:
         count = await sessions.end_others(db, by=request.actor)
+    request.services.forget()
+    return ok(request, f'{{"ended":{count}}}')
+
+
+async def end_of_agent(request: Request) -> Answer:
+    async with request.database.transaction() as db:
+        count = await others.end_sessions(db, agent_in_path(request), by=request.actor)
     request.services.forget()
     return ok(request, f'{{"ended":{count}}}')
 
@@ -300,6 +316,18 @@ calls = [
         "Session has been ended.",
         tag="sign-in",
         permission="sessions:own",
+    ),
+    Call(
+        "DELETE",
+        "/api/agents/{agent}/sessions",
+        end_of_agent,
+        "End all sessions of an agent, everywhere within a second",
+        "Sessions have been ended.",
+        data=Ended,
+        example={"ended": 2},
+        tag="sign-in",
+        description="Of nobody who may more than the caller. API tokens stay good.",
+        permission="agents:admin",
     ),
     Call(
         "POST",

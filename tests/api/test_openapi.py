@@ -163,6 +163,8 @@ async def test_real_answers_fit_their_descriptions(
             {},
         ),
         ("POST", "/api/invitations", "/api/invitations", {"json": {"agent_id": ada["id"]}}),
+        ("DELETE", "/api/agents/{agent}/sessions", f"/api/agents/{ada['id']}/sessions", {}),
+        ("DELETE", "/api/agents/{agent}/sessions", "/api/agents/x/sessions", {}),
         ("POST", "/api/links/{link}", "/api/links/x", {"json": {"password": "not a good one"}}),
         ("POST", "/api/teams", "/api/teams", {"json": {"name": "Refunds"}}),
         ("POST", "/api/teams", "/api/teams", {"json": {"name": "billing"}}),

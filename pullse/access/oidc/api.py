@@ -17,7 +17,7 @@ from pullse.access.oidc.model import (
 )
 from pullse.access.oidc.outgoing import Failed
 from pullse.access.sessions import secret_or_none, signed_in
-from pullse.access.sign_in_api import DEVICE, SESSION, SIGN_ON, browser_of, set_cookie
+from pullse.access.sign_in_api import SIGN_ON, browser_of, entered, set_cookie
 from pullse.errors import Invalid, NotFound, Refusal, TooMany
 from pullse.kit import guard
 from pullse.kit.web import Answer, Call, Headers, Request, encoded, ok, see_other
@@ -88,13 +88,8 @@ async def callback(request: Request) -> Answer:
         )
     except NotLetIn as error:
         return ours(request, f"{PAGE}?error={error.code}")
-    request.services.forget()
     request.services.tail.wake()
-    cookies = [
-        set_cookie(request, SESSION, finished.begun.token),
-        set_cookie(request, DEVICE, finished.begun.device_token),
-        set_cookie(request, SIGN_ON, ""),
-    ]
+    cookies = [*entered(request, finished.begun), set_cookie(request, SIGN_ON, "")]
     return ours(request, finished.return_to, cookies)
 
 

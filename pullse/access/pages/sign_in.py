@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pullse.access import sessions, two_steps
 from pullse.access.sessions import CodeNeeded
-from pullse.access.sign_in_api import DEVICE, SESSION, browser_of, set_cookie
+from pullse.access.sign_in_api import SESSION, browser_of, entered, set_cookie
 from pullse.access.sign_in_model import Given, SignIn
 from pullse.access.two_steps import SignInExpired
 from pullse.errors import Refusal
@@ -114,7 +114,7 @@ async def sign_in(request: Request) -> Shown:
         return see(way, [pending_cookie(request, pending)])
     except Refusal as error:
         return page(request, form.refused(error), status_of(error), headers=waiting(error))
-    return entered(request, begun, given.return_to)
+    return see(own_path(given.return_to), entered(request, begun))
 
 
 async def show_code(request: Request) -> Shown:
@@ -152,7 +152,8 @@ async def send_code(request: Request) -> Shown:
         return see(f"/sign-in?error=sign_in_expired{way}", [pending_cookie(request, "")])
     except Refusal as error:
         return code_page(request, form.refused(error), status_of(error), waiting(error))
-    return entered(request, begun, given.return_to, [pending_cookie(request, "")])
+    cookies = [*entered(request, begun), pending_cookie(request, "")]
+    return see(own_path(given.return_to), cookies)
 
 
 async def sign_out(request: Request) -> Shown:
@@ -163,17 +164,6 @@ async def sign_out(request: Request) -> Shown:
         await sessions.end(db, session_id, by=request.actor)
     request.services.forget()
     return see("/sign-in?done=signed_out", [set_cookie(request, SESSION, "")])
-
-
-def entered(
-    request: Request, begun: sessions.Begun, return_to: Return, more: Headers | None = None
-) -> Shown:
-    request.services.forget()
-    cookies = [
-        set_cookie(request, SESSION, begun.token),
-        set_cookie(request, DEVICE, begun.device_token),
-    ]
-    return see(own_path(return_to), cookies + (more or []))
 
 
 def pending_of(request: Request) -> two_steps.Pending:
