@@ -31,7 +31,6 @@ from pullse.kit.metrics import Metrics
 from pullse.kit.proxies import NOBODY, Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.web import (
-    Answer,
     Application,
     Headers,
     Receive,
@@ -44,11 +43,13 @@ from pullse.kit.web import (
 from pullse.kit.websockets import Refused, Session, Socket, Upgrade
 
 BODY_AT_MOST = 1 << 20
+CLOSE: Headers = [(b"connection", b"close")]
+"""What else comes is read by nobody."""
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class NotLetIn(Refusal):
-    """By the guard, before anything was looked at."""
+    """Before anything was looked at: by the guard, or because it is too much."""
 
     def __init__(self, status: int, message: str, code: str) -> None:
         super().__init__(message)
@@ -178,7 +179,7 @@ class Edge:
             length = headers.get(b"content-length")
             is_ours = early is None and annex is None
             if is_ours and length is not None and not within(length):
-                early = too_large()
+                early = self._no(scope, too_large(), CLOSE)
             if early is not None:
                 await early(scope, receive, send_with_headers)
                 return
@@ -190,7 +191,7 @@ class Edge:
             await app(scope, receive, send_with_headers)
         except TooLarge:
             if not status:
-                await too_large()(scope, receive, send_with_headers)
+                await self._no(scope, too_large(), CLOSE)(scope, receive, send_with_headers)
         finally:
             self.under_way -= 1
             self.metrics.count(scope, status, time.perf_counter() - started)
@@ -215,8 +216,7 @@ class Edge:
                 visitor = await self.guard.admit(scope, headers)
         except NotLetIn as error:
             challenge = [(b"www-authenticate", b"Bearer")] if error.status == 401 else []
-            answer = no(error.status, str(error), error.code, headers=challenge)
-            return self.told(scope, error, answer)
+            return self._no(scope, error, challenge)
         except Unavailable as error:  # who asks can't be told without the database
             return self.told(scope, error, refused(error))
         rates = self.rates
@@ -224,7 +224,7 @@ class Edge:
             wait, told = rates.take(visitor.id)
             extra += told
             if wait:
-                return too_many(wait)
+                return self._no(scope, too_many(wait), [(b"retry-after", b"%d" % wait)])
         client = scope.get("client")
         address = client[0] if client else None
         scope["actor"] = Actor(
@@ -239,6 +239,11 @@ class Edge:
         )
         scope["services"] = self.services
         return None
+
+    def _no(self, scope: Any, error: NotLetIn, headers: Headers) -> Any:
+        """For a program or a person, whoever asks."""
+        answer = no(error.status, str(error), error.code, headers=headers)
+        return self.told(scope, error, answer)
 
     def _is_preflight(self, scope: Any, headers: dict[bytes, bytes]) -> bool:
         """Browsers show no credentials when they ask whether they may."""
@@ -274,16 +279,9 @@ def bounded(receive: Receive) -> Receive:
     return counted
 
 
-def too_large() -> Answer:
-    return no(
-        413, "The body is larger than 1 MiB.", "too_large", headers=[(b"connection", b"close")]
-    )
+def too_large() -> NotLetIn:
+    return NotLetIn(413, "The body is larger than 1 MiB.", "too_large")
 
 
-def too_many(wait: int) -> Answer:
-    return no(
-        429,
-        f"Too many requests; go on in {wait} s.",
-        "too_many_requests",
-        headers=[(b"retry-after", b"%d" % wait)],
-    )
+def too_many(wait: int) -> NotLetIn:
+    return NotLetIn(429, f"Too many requests; go on in {wait} s.", "too_many_requests")

@@ -21,6 +21,14 @@ class Row(Struct, frozen=True):
     version: int
 
 
+class Other(Struct, frozen=True):
+    """An agent who could join."""
+
+    id: UUID
+    name: str
+    email: str
+
+
 async def insert_unless_taken(db: Db, *, id_: UUID, name: str, is_private: bool) -> Shown | None:
     """None when a team has the name."""
     return await db.maybe(
@@ -123,6 +131,23 @@ async def members(
         team_id,
         after and after[0],
         after and after[1],
+        limit,
+    )
+
+
+async def others(db: Db, team_id: UUID, *, limit: int) -> list[Other]:
+    """Agents who are not in the team, by name."""
+    return await db.all(
+        Other,
+        """
+        SELECT id, name, email
+          FROM agents
+         WHERE deleted_at IS NULL
+           AND NOT EXISTS (SELECT FROM team_members WHERE team_id = $1 AND agent_id = agents.id)
+      ORDER BY name, id
+         LIMIT $2
+        """,
+        team_id,
         limit,
     )
 

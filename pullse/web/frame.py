@@ -25,6 +25,8 @@ HERE = Path(__file__).parent
 FIRST = "en"
 WAYS_ON = {"second_factor_needed": "/account/second-factor"}
 """Where one can do something about a refusal."""
+KEPT = frozenset({b"retry-after", b"connection"})
+"""Of the head of an answer in whose place a page is shown."""
 
 
 class Viewer(Struct, frozen=True):
@@ -91,7 +93,7 @@ def told(scope: Scope, error: Refusal | None, answer: Answer) -> Answer | Shown:
         return see(way)
     message = None if error is None else str(error)
     given = {"status": answer.status, "message": message, "code": code}
-    headers = [each for each in answer.headers if each[0] == b"retry-after"]
+    headers = [each for each in answer.headers if each[0] in KEPT]
     return drawn(scope, "web/told.html", answer.status, headers, None, [], given)
 
 

@@ -1,5 +1,5 @@
 """The application as `pullse serve` has it, for people with browsers."""
 
-from tests.access.conftest import finder, served
+from tests.access.conftest import clock, corp, finder, provider, served
 
-__all__ = ["finder", "served"]
+__all__ = ["clock", "corp", "finder", "provider", "served"]

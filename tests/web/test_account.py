@@ -165,6 +165,36 @@ async def test_passkeys_are_seen_and_removed(served: Edge, database: Database) -
     assert len(await audited(database, "passkey.removed")) == 1
 
 
+async def test_a_passkey_gets_another_name(served: Edge, database: Database) -> None:
+    await hire_with_password(database, "Ada")
+    await hire_with_password(database, "Eve")
+    here = "/account/passkeys"
+    async with visitor(served) as client, visitor(served) as eve:
+        await sign_in(client)
+        await sign_in(eve, "Eve")
+        assert (await add(client, Authenticator(), "Old")).status_code == 201
+        forms = [str(form["action"]) for form in parsed(await client.get(here)).all("form")]
+        (action,) = [each for each in forms if each.endswith("/rename")]
+        answer = await send(client, action, {"name": "<i>My laptop</i>"})
+        assert led_to(answer) == f"{here}?done=renamed"
+        page = await client.get(led_to(answer))
+        assert "another name" in page.text
+        assert "<i>My laptop</i>" in parsed(page).text
+        for name, problem in (("", "This is needed."), (" ", "blank"), ("x" * 201, "At most 200")):
+            refused = await send(client, action, {"name": name})
+            assert refused.status_code == 400
+            assert problem in refused.text
+            assert [each for each in parsed(refused).all("details") if "open" in each]
+            (wrong,) = [each for each in parsed(refused).all("input") if "aria-invalid" in each]
+            assert wrong["value"] == name
+        assert (await send(client, action, {"host": "x", "name": "A"})).status_code == 400
+        assert (await send(eve, action, {"name": "Eve's"})).status_code == 404
+        for id_ in (uuid4(), "nonsense", "%00"):
+            answer = await send(client, f"{here}/{id_}/rename", {"name": "A"})
+            assert answer.status_code == 404
+        assert "My laptop" in (await client.get(here)).text
+
+
 @pytest.mark.parametrize(
     "secret", ["", "x", "A" * 33, "<script>alert(1)</script>AAAAAAA", "é" * 32]
 )

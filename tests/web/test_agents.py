@@ -85,6 +85,21 @@ async def test_a_role_and_a_reset(served: Edge, database: Database) -> None:
         assert "another password" in made.text
 
 
+async def test_all_sessions_of_an_agent_are_ended(served: Edge, database: Database) -> None:
+    ada = await hire_with_password(database, "Ada", "admin")
+    ben = await hire_with_password(database, "Ben")
+    async with visitor(served) as client, visitor(served) as other:
+        await sign_in(client)
+        await sign_in(other, "Ben")
+        answer = await send(client, f"/agents/{ben}/end-sessions")
+        assert led_to(answer) == f"/agents/{ben}?done=sessions_ended"
+        assert "have ended" in (await client.get(led_to(answer))).text
+        assert led_to(await other.get("/account")).startswith("/sign-in")
+        assert led_to(await sign_in(other, "Ben")) == "/"
+    ((actor, data, _),) = await audited(database, "session.ended")
+    assert (actor, '"count": 1' in data) == (f"agent:{ada}", True)
+
+
 async def test_nobody_gets_above_themselves(served: Edge, database: Database) -> None:
     ada = await hire_with_password(database, "Ada", "admin")
     olga = await hire_with_password(database, "Olga", "owner")
@@ -97,6 +112,8 @@ async def test_nobody_gets_above_themselves(served: Edge, database: Database) ->
             (f"/agents/{olga}", {"role": "agent"}),
             (f"/agents/{olga}", {"state": "disabled"}),
             (f"/agents/{olga}/link", {}),
+            (f"/agents/{ada}/end-sessions", {}),
+            (f"/agents/{olga}/end-sessions", {}),
         ):
             answer = await send(client, path, fields)
             assert answer.status_code == 403, path
@@ -124,7 +141,8 @@ async def test_who_is_not_there_is_404(agent: Any, served: Edge, database: Datab
         assert (await client.get(f"/agents/{agent}")).status_code == 404
         for fields in ({"role": "agent"}, {"state": "disabled"}):
             assert (await send(client, f"/agents/{agent}", fields)).status_code == 404
-        assert (await send(client, f"/agents/{agent}/link")).status_code == 404
+        for path in ("link", "end-sessions"):
+            assert (await send(client, f"/agents/{agent}/{path}")).status_code == 404
 
 
 async def test_a_long_list_has_a_next_page(served: Edge, database: Database) -> None:

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
 from pullse.access import link_commands
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
-from tests.access.people import run
+from tests.access.people import calling, run
 from tests.access.sign_in import PASSWORD, hire_with_password
 from tests.access.test_passkeys_chromium import DEVICE
 from tests.clients.browser import chromium
@@ -123,6 +124,51 @@ async def test_a_team_comes_in(
         assert await heading(ben) == "Not for you"
 
 
+async def test_a_private_team_without_a_script(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    """Made, filled, opened, named anew, emptied and deleted, with what may not be in between."""
+    await hire_with_password(database, "Ada", "admin")
+    await hire_with_password(database, "Ben")
+    async with serving(served) as url, person(browser, java_script_enabled=False) as page:
+        await page.goto(f"{url}/teams")
+        await fill(page, email="ada@example.org", password=PASSWORD)
+        await press(page, "Sign in")
+        assert await heading(page) == "Teams"
+        await fill(page, name="People")
+        await page.get_by_label("Private").check()
+        await press(page, "Make the team")
+        assert await heading(page) == "People"
+        assert await page.get_by_text("Nobody is in it yet.").is_visible()
+        await page.get_by_label("Who else").select_option(label="Ben (ben@example.org)")
+        await press(page, "Take into the team")
+        row = page.get_by_role("row").filter(has_text="ben@example.org")
+        assert await row.count() == 1
+
+        await press(page, "Open it to all")
+        assert await page.get_by_text("The team is open to all agents now.").is_visible()
+        await fill(page, name=" ")
+        await press(page, "Rename")
+        assert await page.get_by_text("must not be blank").is_visible()
+        await fill(page, name="Staff")
+        await press(page, "Rename")
+        assert await heading(page) == "Staff"
+
+        team = page.url.partition("?")[0].rpartition("/")[2]
+        async with calling(served) as operator:
+            body = {"title": "A question", "description": "How?", "team_id": team}
+            ticket = (await operator.post("/api/tickets", json=body)).json()["data"]["id"]
+            await press(page, "Delete the team")
+            assert await page.get_by_text("Tickets belong to this team").is_visible()
+            await operator.patch(f"/api/tickets/{ticket}", json={"team_id": None})
+        async with page.expect_navigation():
+            await row.get_by_role("button", name="Take out").click()
+        assert await row.count() == 0
+        await press(page, "Delete the team")
+        assert await heading(page) == "Teams"
+        assert await page.get_by_text("The team is deleted.").is_visible()
+
+
 async def second_factor(page: "Page", url: str) -> str:
     await page.goto(f"{url}/account")
     await page.get_by_role("link", name="Second factor").click()
@@ -174,6 +220,12 @@ async def test_no_page_is_wider_than_its_window(
     """Also with long words, and with text twice as large."""
     ada = await hire_with_password(database, "Ada", "owner")
     await run(database, "UPDATE agents SET name = repeat('W', 200)")
+    team = f"/teams/{uuid4()}"
+    await run(
+        database,
+        "INSERT INTO teams (id, name, is_private) VALUES ($1, repeat('W', 200), true)",
+        team.removeprefix("/teams/"),
+    )
     viewport: Any = {"width": width, "height": 800}
     async with (
         serving(served) as url,
@@ -183,6 +235,7 @@ async def test_no_page_is_wider_than_its_window(
         await fill(page, email="ada@example.org", password=PASSWORD)
         await press(page, "Sign in")
         paths = ["/", "/account", "/account/password", "/account/second-factor", "/agents"]
+        paths += ["/account/passkeys", "/account/identities", "/teams", team, "/policies"]
         paths += ["/account/sessions", "/account/tokens", f"/agents/{ada}", "/nothing", "/links/x"]
         for path in paths:
             await page.goto(url + path)
@@ -284,13 +337,13 @@ async def test_a_passkey_from_the_link_to_the_sign_in(
         await devtools.send(
             "WebAuthn.addVirtualAuthenticator", {"options": DEVICE | {"transport": "usb"}}
         )
-        await fill(page, name="A stick")
+        await page.locator("#name").fill("A stick")
         await press(page, "Make a passkey")
         assert await page.get_by_text("The passkey is made").is_visible()
         assert await page.locator("tbody tr").count() == 2
         row = page.get_by_role("row").filter(has_text="A stick")
         async with page.expect_navigation():
-            await row.get_by_role("button").click()
+            await row.get_by_role("button", name="Remove").click()
         assert await page.locator("tbody tr").count() == 1
 
 

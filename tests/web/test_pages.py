@@ -1,6 +1,8 @@
 """What holds for every page: who may see it, what is in its head, whose forms count."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,10 +13,12 @@ from pullse import app
 from pullse.access.permissions import PERMISSIONS, ROLES
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
+from pullse.kit.rates import Rates
 from pullse.kit.web import Call
 from tests.access.people import run
 from tests.access.sign_in import PASSWORD, audited, hire_with_password
-from tests.web.visiting import Parsed, led_to, parsed, send, sign_in, visitor
+from tests.kit.test_edge import pieces, whole
+from tests.web.visiting import ACCEPT, Parsed, led_to, parsed, send, sign_in, visitor
 
 OPEN = {
     "GET /assets/{version}/{name}",
@@ -222,6 +226,44 @@ async def test_refusals_are_pages_for_people_and_json_for_programs(
                 assert answer.json()["status"] is False
         for path in ("/api/nothing", "/api/tickets/x", "/api/agents?limit=x"):
             assert (await client.get(path)).headers["content-type"] == "application/json"
+
+
+async def test_too_many_requests_are_told_in_words(served: Edge, database: Database) -> None:
+    await hire_with_password(database, "Ada")
+    edge = replace(served, rates=Rates(1, clock=lambda: 1000.0))
+    async with visitor(edge) as client, visitor(edge, **{"Accept-Language": "de"}) as german:
+        await sign_in(client)
+        await sign_in(german)
+        for _ in range(10):
+            assert (await client.get("/account")).status_code == 200
+        page = await client.get("/account")
+        assert page.status_code == 429
+        assert page.headers["retry-after"] == "1"
+        assert page.headers["ratelimit"] == '"default";r=0;t=1'
+        assert set(page.headers["content-security-policy"].split("; ")) == POLICY
+        assert "Not so fast" in page.text
+        assert "Too many requests; go on in 1 s." in page.text
+        assert "weiter in 1 s." in (await german.get("/account")).text
+        for path, accept in (("/account", "*/*"), ("/api/me", ACCEPT)):
+            answer = await client.get(path, headers={"Accept": accept})
+            assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+
+
+@pytest.mark.parametrize("form", [whole, pieces])
+async def test_too_much_at_once_is_told_in_words(
+    served: Edge, form: Callable[[bytes], Any]
+) -> None:
+    """Whether it is said how much will come, or not."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with visitor(served, **kind) as client:
+        page = await client.post("/sign-in", content=form(b"x" * ((1 << 20) + 1)))
+        assert page.status_code == 413
+        assert page.headers["connection"] == "close"
+        assert "Too much at once" in page.text
+        headers = {"Accept": "application/json"}
+        content = form(b"x" * ((1 << 20) + 1))
+        answer = await client.post("/sign-in", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 async def test_a_bug_says_nothing_of_itself(

@@ -1,14 +1,17 @@
-"""Pages for signing in, one's account, and who else is there; the first page."""
+"""Pages for signing in, one's account, and who else is there, in which teams; the first page."""
 
 from pullse.access.pages import (
     account,
     agents,
+    identities,
     links,
     passkeys,
+    policies,
     second_factor,
     sessions,
     sign_in,
     start,
+    teams,
     tokens,
 )
 from pullse.web.frame import Place
@@ -20,12 +23,17 @@ pages = [
     *account.pages,
     *second_factor.pages,
     *passkeys.pages,
+    *identities.pages,
     *sessions.pages,
     *tokens.pages,
     *agents.pages,
+    *teams.pages,
+    *policies.pages,
 ]
 places = [
     Place("/", "places.start", "home", "me:read"),
     Place("/agents", "places.agents", "people", "agents:admin"),
+    Place("/teams", "places.teams", "team", "teams:admin"),
+    Place("/policies", "places.policies", "shield", "policies:admin"),
     Place("/account", "places.account", "person", "sessions:own"),
 ]

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from pullse.access import session_queries, sessions, token_queries, totp_queries
+from pullse.access.pages import identities
 from pullse.access.pages.links import check_repeated
 from pullse.access.pages.viewer import own_account
 from pullse.access.passkeys import queries as passkeys
@@ -38,6 +39,7 @@ async def show(request: Request) -> Shown:
         tokens = await token_queries.page(
             db, agent_id=agent_id, token_id=None, before=None, limit=200
         )
+    linked = await identities.linked(request)
     return await shown(
         request,
         "access/account.html",
@@ -46,6 +48,8 @@ async def show(request: Request) -> Shown:
         passkeys=keys,
         sessions=len(begun),
         tokens=sum('"revoked_at":null' in row[0] for row in tokens),
+        identities=len(linked),
+        has_identities=bool(linked or request.services.providers),
         permissions=listed(request.actor.rights),
     )
 

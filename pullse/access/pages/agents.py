@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pullse.access import links
+from pullse.access import links, others
 from pullse.access.links import Made
 from pullse.access.tokens import agent_of
 from pullse.agents import actions, queries
@@ -26,7 +26,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AskedOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    done: Literal["changed"] | None = None
+    done: Literal["changed", "sessions_ended"] | None = None
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +134,20 @@ async def make_link(request: Request) -> Shown:
     return await show_link(request, body, made, 201)
 
 
+async def end_sessions(request: Request) -> Shown:
+    await read_form(request)
+    agent_id = id_in_path(request)
+    try:
+        async with request.database.transaction() as db:
+            await others.end_sessions(db, agent_id, by=request.actor)
+    except NotFound:
+        raise
+    except Refusal as error:
+        return await page_of_one(request, EMPTY.refused(error), status_of(error))
+    request.services.forget()
+    return see(f"{HERE}/{agent_id}?done=sessions_ended")
+
+
 async def show_link(request: Request, agent: Agent, made: Made, status: int) -> Shown:
     """Where the browser found us, the others will."""
     address = f"{request.scope['scheme']}://{request.header(b'host')}/links/{made.token}"
@@ -155,4 +169,5 @@ pages = [
     showing(f"{HERE}/{{agent}}", show_one, "agents:admin", query=AskedOne),
     doing(f"{HERE}/{{agent}}", change, "agents:admin"),
     doing(f"{HERE}/{{agent}}/link", make_link, "agents:admin"),
+    doing(f"{HERE}/{{agent}}/end-sessions", end_sessions, "agents:admin"),
 ]
