@@ -189,8 +189,9 @@ def doctor_command(data_dir: Path | None) -> None:
 @main.command()
 def routes() -> None:
     """List all calls of the API."""
+    width = max(len(call.path) for call in app.calls) + 2
     for call in sorted(app.calls, key=lambda each: (each.path, each.method)):
-        click.echo(f"{call.method:<7}{call.path:<34}{call.summary}")
+        click.echo(f"{call.method:<7}{call.path:<{width}}{call.summary}")
 
 
 @main.command("events")

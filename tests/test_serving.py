@@ -244,6 +244,9 @@ async def test_the_first_start_says_where_the_first_owner_begins(database_url: s
 # -- serve: the token --
 
 
+OF_SESSIONS = ("/api/sessions", "/api/passkeys", "/api/session/identities")
+
+
 async def test_every_call_but_health_wants_the_token(database_url: str) -> None:
     settings = {"DATABASE_URL": database_url, "PULLSE_API_TOKEN": TOKEN}
     with running("serve", "--port", "0", **settings) as pullse:
@@ -268,7 +271,7 @@ async def test_every_call_but_health_wants_the_token(database_url: str) -> None:
                 assert answer.status_code != 401, call.name
                 if call.method == "GET" and "{" not in call.path:
                     # sessions are of those who signed in, not of the operator's token
-                    is_ones_own = call.path in ("/api/sessions", "/api/passkeys")
+                    is_ones_own = call.path in OF_SESSIONS
                     expected = 403 if is_ones_own else 200
                     assert answer.status_code == expected, call.name
             for path in ("/", "/nothing", "/api/tickets/", "/health/live/", "//health/live"):

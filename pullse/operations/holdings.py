@@ -54,14 +54,14 @@ def made_by(sql: str) -> Iterable[str]:
     return (created or renamed for created, renamed in MADE.findall(sql))
 
 
-async def relations(db: Db, *, ours: bool) -> list[str]:
+async def relations(db: Db, *, ours: bool, kinds: str = "rpvmfS") -> list[str]:
     """Tables, views and sequences in the schema: ours, or the others' (no extension's)."""
     rows = await db.rows(
         """
         SELECT relname::text
           FROM pg_class
          WHERE relnamespace = to_regnamespace($1)
-           AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+           AND relkind::text = ANY ($4)
            AND (relname::text = ANY ($2)
                 OR EXISTS (SELECT FROM pg_depend AS owned
                              JOIN pg_class AS owner ON owner.oid = owned.refobjid
@@ -79,6 +79,7 @@ async def relations(db: Db, *, ours: bool) -> list[str]:
         SCHEMA,
         sorted(names()),
         ours,
+        list(kinds),
     )
     return [row[0] for row in rows]
 
@@ -86,7 +87,7 @@ async def relations(db: Db, *, ours: bool) -> list[str]:
 async def filled(db: Db) -> list[str]:
     """Our tables that people's work is in."""
     found = []
-    for table in await relations(db, ours=True):
+    for table in await relations(db, ours=True, kinds="rp"):
         if (
             table in names()
             and table not in HOUSEKEEPING

@@ -123,6 +123,14 @@ async def test_to_everybody_else_they_are_not_there(world: World, name: str) -> 
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
+async def test_nor_by_a_place_in_the_list_of_one_who_sees_them(world: World, name: str) -> None:
+    for sort in ("created", "-created", "priority", "-updated"):
+        theirs = await get(world["ada"], "/api/tickets", limit=1, sort=sort)
+        rest = await seen(world[name], "/api/tickets", sort=sort, cursor=theirs["next_cursor"])
+        assert rest <= {"Printer of zebra"}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
 async def test_nor_in_the_trash(world: World, name: str) -> None:
     path = f"/api/tickets/{world.secret['id']}"
     await world["ada"].delete(path)

@@ -14,18 +14,18 @@ from pullse.kit.web import Answer, Call, Request, encoded, ok
 
 
 async def begin(request: Request) -> Answer:
-    given, site = await request.read_body(Person), site_of(request)
-    return asked(request, await by_link.begin(request.database, link_in_path(request), given, site))
+    given, token = await request.read_body(Person), link_in_path(request)
+    return asked(request, await by_link.begin(request.database, token, given, site_of(request)))
 
 
 async def finish(request: Request) -> Answer:
-    given, site = await request.read_body(LinkedPasskey), site_of(request)
+    given, token = await request.read_body(LinkedPasskey), link_in_path(request)
     agent_id, purpose = await by_link.finish(
         request.database,
-        link_in_path(request),
+        token,
         given,
         given.passkey_name or device(request),
-        site,
+        site_of(request),
         by=request.actor,
     )
     request.services.forget()
