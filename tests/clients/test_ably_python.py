@@ -137,7 +137,7 @@ async def test_tokens_are_renewed_on_the_same_connection(
     pullse: Served, generation: str, binary: bool
 ) -> None:
     """Half a minute before its token ends a client is asked for another one."""
-    found = await renewed(pullse, generation, [32, 32, 32, 3600], 8, binary=binary)
+    found = await renewed(pullse, generation, [32, 32, 32, 3600], 14, binary=binary)
     assert found["asked"] == 4
     assert [state for state, _ in found["told"][:-2]] == ["connected"] * 4
 
