@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,17 +69,30 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_page(sections: Sequence[Section], command: str) -> None:
-    """Fill the frame; a part that was not run keeps saying so."""
+    """Fill the frame; a part that was not run keeps what the page says of it."""
+    frame = (HERE / "performance.md.template").read_text()
     parts = dict.fromkeys(PARTS.values(), "*Not measured yet.*")
-    parts |= {PARTS[section.name]: section.markdown() for section in sections}
-    frame = Template((HERE / "performance.md.template").read_text())
-    facts = {
-        "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
-        "tickets": f"{TICKETS:,}",
-    }
-    PAGE.write_text(frame.substitute(parts | facts))
+    parts |= written(frame, PAGE.read_text())
+    stamp = f"`{command}` on {datetime.now(UTC).date().isoformat()}, {short_machine()}."
+    parts |= {PARTS[each.name]: f"{each.markdown()}\n\n{stamp}" for each in sections}
+    facts = {"machine": machine(), "tickets": f"{TICKETS:,}"}
+    PAGE.write_text(Template(frame).substitute(parts | facts))
+
+
+def written(frame: str, page: str) -> dict[str, str]:
+    """What the page has in each part; nothing, if the frame has changed since."""
+    pieces = re.split(r"\$(\w+)", frame)
+    names = pieces[1::2]
+    pattern = re.escape(pieces[0]) + "".join(f"(.*?){re.escape(text)}" for text in pieces[2::2])
+    found = re.fullmatch(pattern, page, re.DOTALL)
+    if found is None:
+        return {}
+    values = dict(zip(names, found.groups(), strict=True))
+    return {name: values[name] for name in PARTS.values() if name in values}
+
+
+def short_machine() -> str:
+    return f"{os.cpu_count()} cores, load by {generator_name()}"
 
 
 # The name of each section, and where the frame has it.

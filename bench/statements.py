@@ -35,6 +35,7 @@ def create() -> list[str]:
                 6: "ARRAY[NULL]",
                 7: "ARRAY['token']",
                 8: "ARRAY['0123456789abcdef01234567']",
+                9: "ARRAY[NULL]",
             },
         )
         for _ in range(TEXTS)
@@ -60,6 +61,9 @@ def change(tickets: int) -> list[str]:
                 8: "ARRAY[NULL]",
                 9: "ARRAY['token']",
                 10: "ARRAY['0123456789abcdef01234567']",
+                11: "ARRAY[false]",
+                12: "ARRAY[NULL]",
+                13: "ARRAY[NULL]",
             },
             "n :n + 1",
             f"i :client_id * {own} + :n % {own} + 1",
