@@ -328,6 +328,7 @@ async def test_a_follower_that_joins_in_an_outage_goes_on_after_it(
         follower = await asyncio.wait_for(tail.follow(everything), 5)
         tail.leave(follower)
     follower = await tail.follow(everything)
+    await answering(database)
     async with database.session() as db:
         assert await events.since(db, START) == []
     await tell(database, 1)
@@ -351,8 +352,28 @@ async def test_closing_ends_every_wait(database: Database, tail: Tail) -> None:
     assert await asyncio.wait_for(late.take(60), 1) == []
 
 
+async def answering(database: Database) -> None:
+    """
+    Until each connection of the pool does: one that was cut is told so by the server a moment
+    before it is closed, and who takes it from the pool in that moment is refused.
+    """
+
+    async def answer() -> None:
+        async with database.session() as db:
+            await db.value("SELECT 1 FROM pg_sleep(0.01)")
+
+    async with asyncio.timeout(5):
+        while any(
+            await asyncio.gather(
+                *(answer() for _ in range(database.pool.get_size())), return_exceptions=True
+            )
+        ):
+            await asyncio.sleep(0.01)
+
+
 async def listening(database: Database) -> None:
     """Until a connection of this database listens."""
+    await answering(database)
     async with asyncio.timeout(5), database.session() as db:
         while not await db.value(
             """
