@@ -24,6 +24,8 @@ from pullse.access.passkeys import link_api as passkeys_by_link
 from pullse.access.refusals import Refusals
 from pullse.access.supabase import Either, Find, SupabaseFinder
 from pullse.agents import api as agents
+from pullse.desk import pages as desk
+from pullse.desk import side
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
 from pullse.gateway.auth import Keyring
@@ -95,8 +97,8 @@ calls: list[Call] = [
     ),
 ]
 
-pages: list[Call] = with_ways_back([*frame.pages, *access_pages.pages])
-places = [*access_pages.places]
+pages: list[Call] = with_ways_back([*frame.pages, *desk.pages, *access_pages.pages])
+places = [*desk.places, *access_pages.places]
 
 slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
@@ -136,6 +138,7 @@ def build(
         providers=providers,
         pages=Frame(
             viewer.of,
+            find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
         ),

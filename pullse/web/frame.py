@@ -5,10 +5,11 @@ A slice puts its templates into its folder `templates`, lists its pages and its 
 entries of the menu), and answers with `shown`; `app.py` adds them up.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from minijinja import Environment, safe
 
@@ -25,6 +26,9 @@ HERE = Path(__file__).parent
 FIRST = "en"
 WAYS_ON = {"second_factor_needed": "/account/second-factor"}
 """Where one can do something about a refusal."""
+UNITS = {"year": 31_557_600, "month": 2_629_800, "day": 86_400, "hour": 3600, "minute": 60}
+ASKED = ("tickets:read", "tickets:write", "events:read", "agents:admin", "teams:admin")
+"""Rights that templates ask for."""
 KEPT = frozenset({b"retry-after", b"connection"})
 """Of the head of an answer in whose place a page is shown."""
 
@@ -47,6 +51,36 @@ class Place(Struct, frozen=True):
     permission: str
 
 
+class Entry(Struct, frozen=True):
+    """
+    A list in the side bar. `title` is a key of the texts, or with `is_named` a name as it is;
+    `name` tells the entry from the others for good, as "open" or a team's id.
+    """
+
+    name: str
+    path: str
+    title: str
+    icon: str
+    count: int | None = None
+    is_named: bool = False
+
+
+class Preferences(Struct, frozen=True):
+    """How somebody wants to see everything. Empty: as the browser says."""
+
+    look: Literal["", "light", "dark"] = ""
+    contrast: Literal["", "more"] = ""
+    density: Literal["comfortable", "compact"] = "comfortable"
+    columns: tuple[str, ...] = ()
+    """Of the ticket list, in their order; none: the usual ones."""
+    language: str = ""
+    zone: str = "UTC"
+    """An IANA name, for moments."""
+
+
+USUAL = Preferences()
+
+
 class Provider(Struct, frozen=True):
     """Where people can sign in who have an account there."""
 
@@ -61,10 +95,14 @@ class Frame:
         self,
         find_viewer: Callable[[Request], Awaitable[Viewer]],
         *,
+        find_preferences: Callable[[Request], Awaitable[Preferences]] | None = None,
+        find_side: Callable[[Request], Awaitable[Sequence[Entry]]] | None = None,
         places: Sequence[Place] = (),
         providers: Sequence[Provider] = (),
     ) -> None:
         self._find_viewer = find_viewer
+        self._find_preferences = find_preferences
+        self._find_side = find_side
         self._places = places
         self.providers = providers
 
@@ -74,7 +112,21 @@ class Frame:
         viewer = await self._find_viewer(request)
         rights = request.actor.rights
         places = [each for each in self._places if each.permission in rights]
-        return drawn(request.scope, template, status, headers, viewer, places, given)
+        side = [] if self._find_side is None else await self._find_side(request)
+        preferences = await self.preferences(request)
+        return drawn(
+            request.scope,
+            template,
+            status,
+            headers,
+            viewer,
+            places,
+            {"side": side, "rights": rights_in(rights), **given},
+            preferences,
+        )
+
+    async def preferences(self, request: Request) -> Preferences:
+        return USUAL if self._find_preferences is None else await self._find_preferences(request)
 
 
 def told(scope: Scope, error: Refusal | None, answer: Answer) -> Answer | Shown:
@@ -123,12 +175,23 @@ def drawn(
     viewer: Viewer | None,
     places: Sequence[Place],
     given: Mapping[str, Any],
+    preferences: Preferences = USUAL,
 ) -> Shown:
     accept = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    if preferences.language:
+        accept = preferences.language
     environment = ENVIRONMENTS[texts.chosen(accept, ENVIRONMENTS, FIRST)]
     html = environment.render_template(
         template,
-        **{"viewer": viewer, "places": places, "path": scope["path"], "refused": False, **given},
+        **{
+            "viewer": viewer,
+            "places": places,
+            "path": scope["path"],
+            "refused": False,
+            "preferences": preferences,
+            "zone": preferences.zone,
+            **given,
+        },
     )
     return Shown(status, html.encode(), headers, head=OF_PAGE)
 
@@ -153,6 +216,7 @@ def environment_of(language: Texts) -> Environment:
         environment.add_global(name, value)
     environment.add_filter("moment", moment)
     environment.add_filter("machine", lambda at: at.isoformat())
+    environment.add_filter("ago", lambda at: ago(language, at, datetime.now(UTC)))
     return environment
 
 
@@ -164,9 +228,24 @@ def find_template(name: str) -> str | None:
     return path.read_text("utf-8") if path.is_file() else None
 
 
-def moment(at: datetime) -> str:
+def moment(at: datetime, zone: str = "UTC") -> str:
     """The same in every language, and nobody has to guess a zone."""
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
+
+
+def ago(language: Texts, at: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that fits; `relative-time.js` says the same."""
+    seconds = int((now - at).total_seconds())
+    for unit, size in UNITS.items():
+        if seconds >= size:
+            count = seconds // size
+            return language.text(f"ago.{unit}" if count > 1 else f"ago.one_{unit}", n=count)
+    return language.text("ago.now")
+
+
+def rights_in(rights: Container[str]) -> dict[str, bool]:
+    """For templates: `rights.tickets_write`."""
+    return {each.replace(":", "_"): each in rights for each in ASKED}
 
 
 ASSETS = assets.read(HERE)

@@ -1,7 +1,5 @@
 """The way in, in a real Chromium: once with scripts, once without, and no violation of the CSP."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,59 +11,15 @@ from pullse.kit.edge import Edge
 from tests.access.people import calling, run
 from tests.access.sign_in import PASSWORD, hire_with_password
 from tests.access.test_passkeys_chromium import DEVICE
-from tests.clients.browser import chromium
 from tests.conftest import serving
+from tests.web.browsing import browser, fill, heading, person, press
 from tests.web.test_signing_in import with_other_ways
 from tests.web.visiting import code_of
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, BrowserContext, Page
+    from playwright.async_api import Browser, Page
 
-EXPECTED = ("status of 400", "status of 401", "status of 403", "status of 404", "status of 409")
-"""What Chromium says of answers that refuse; all else is a complaint."""
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator["Browser"]:
-    async with chromium() as browser:
-        yield browser
-
-
-@asynccontextmanager
-async def person(browser: "Browser", **options: Any) -> AsyncIterator["Page"]:
-    """Somebody's own browser, which must have nothing to complain of in the end."""
-    context = await browser.new_context(**options)
-    complaints: list[str] = []
-    watch(context, complaints)
-    try:
-        yield await context.new_page()
-        assert complaints == []
-    finally:
-        await context.close()
-
-
-def watch(context: "BrowserContext", complaints: list[str]) -> None:
-    def said(message: Any) -> None:
-        if message.type in ("error", "warning") and not any(e in message.text for e in EXPECTED):
-            complaints.append(message.text)
-
-    context.on("console", said)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-
-
-async def press(page: "Page", name: str) -> None:
-    """A button by what is written on it; until the next page is there."""
-    async with page.expect_navigation():
-        await page.get_by_role("button", name=name, exact=True).click()
-
-
-async def fill(page: "Page", **fields: str) -> None:
-    for name, text in fields.items():
-        await page.locator(f"[name={name}]").fill(text)
-
-
-async def heading(page: "Page") -> str:
-    return str(await page.locator("h1").text_content())
+__all__ = ["browser"]
 
 
 @pytest.mark.parametrize("has_scripts", [True, False], ids=["scripts", "no-scripts"])
