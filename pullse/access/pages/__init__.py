@@ -29,8 +29,8 @@ pages = [
     *policies.pages,
 ]
 places = [
-    Place("/agents", "places.agents", "people", "agents:admin", "admin"),
-    Place("/teams", "places.teams", "team", "teams:admin", "admin"),
-    Place("/policies", "places.policies", "shield", "policies:admin", "admin"),
-    Place("/account", "places.account", "person", "sessions:own", "own"),
+    Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
+    Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
+    Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
+    Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]
