@@ -20,7 +20,16 @@ from pullse.kit import reading
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Actor
 from pullse.tickets import listing
-from pullse.tickets.model import URGENCY, Cursor, Limit, Moment, Order, Priority, Status, TicketQuery
+from pullse.tickets.model import (
+    URGENCY,
+    Cursor,
+    Limit,
+    Moment,
+    Order,
+    Priority,
+    Status,
+    TicketQuery,
+)
 
 LIVE = (("status", "open"), ("status", "in_progress"))
 ME = "me"
@@ -112,7 +121,7 @@ def read(text: str, actor: Actor, zone: str) -> Wanted:
 
 
 def find(text: str | None, actor: Actor, zone: str) -> Wanted | None:
-    """The same for what stands in an address beside other things: None for none and for nonsense."""
+    """The same for a part of an address: None for none, and for nonsense."""
     try:
         return None if text is None else read(text, actor, zone)
     except Refusal:

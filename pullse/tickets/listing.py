@@ -29,9 +29,8 @@ BRIEF = """id, number, title, status, priority, assigned_to, team_id,
                created_at, updated_at, version"""
 """For a page that shows many: without the descriptions, which may be large."""
 NAMES = """,
-                                       (SELECT name FROM agents WHERE agents.id = t.assigned_to)
-                                           AS assignee,
-                                       (SELECT name FROM teams WHERE teams.id = t.team_id) AS team"""
+                          (SELECT name FROM agents WHERE agents.id = t.assigned_to) AS assignee,
+                          (SELECT name FROM teams WHERE teams.id = t.team_id) AS team"""
 """What a page says of the ids."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR = struct.Struct(">Bhq16s")
@@ -226,7 +225,11 @@ def conditions(
     by_agent += ["assigned_to IS NULL"] if shape.nobody else []
     by_team = [f"team_id = {each}" for each in teams]
     by_team += ["team_id IS NULL"] if shape.no_team else []
-    if shape.has_words or shape.is_among or (is_default and not (statuses or urgencies or by_agent or by_team)):
+    if (
+        shape.has_words
+        or shape.is_among
+        or (is_default and not (statuses or urgencies or by_agent or by_team))
+    ):
         return [
             [
                 *one_of("status", statuses),

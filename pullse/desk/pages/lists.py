@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from pullse.desk import columns, lists, queries
 from pullse.desk.columns import Column
-from pullse.desk.lists import Asked, Ticket, Wanted
+from pullse.desk.lists import Asked, Wanted
 from pullse.kit.db import Struct
 from pullse.kit.pages import Shown, see, showing
 from pullse.kit.web import Request
@@ -123,9 +123,7 @@ async def rows(request: Request, asked: Asked) -> Shown:
 async def trash(request: Request) -> Shown:
     asked = request.read_query(InTrash)
     async with request.database.session() as db:
-        found = await listing.trash(
-            db, asked.cursor, ON_A_PAGE, request.actor.teams, brief=True
-        )
+        found = await listing.trash(db, asked.cursor, ON_A_PAGE, request.actor.teams, brief=True)
     chosen = [*columns.chosen(["number", "title", "status", "assignee", "team"]), columns.DELETED]
     return await shown(
         request,
