@@ -11,7 +11,7 @@ from tests.clients.browser import chromium
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, Page
 
-EXPECTED = ("status of 400", "status of 401", "status of 403", "status of 404", "status of 409")
+EXPECTED = ("net::ERR_", "status of 400", "status of 401", "status of 403", "status of 404", "status of 409")
 """What Chromium says of answers that refuse; all else is a complaint."""
 
 

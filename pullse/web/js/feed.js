@@ -5,6 +5,7 @@
 
 import { isBehind, isOfOtherLife } from './cursor.js'
 import { Leader } from './leader.js'
+import { Lookout } from './lookout.js'
 import { Place, show, tell } from './place.js'
 
 const WAITING = 500
@@ -13,6 +14,7 @@ const AGAIN = 3000
 class Feed {
   #place
   #leader
+  #lookout
   #waiting = null
   #isLate = false
 
@@ -20,8 +22,10 @@ class Feed {
     const name = `pullse:feed:${agent}`
     const channel = new BroadcastChannel(name)
     this.#place = new Place(cursor)
-    this.#leader = new Leader(name, this.#place, (message) => channel.postMessage(message))
-    channel.onmessage = ({ data }) => this.#leader.hear(data) || this.#hear(data)
+    const post = (message) => channel.postMessage(message)
+    this.#leader = new Leader(name, this.#place, post)
+    this.#lookout = new Lookout(this.#leader, post)
+    channel.onmessage = ({ data }) => this.#hear(data)
   }
 
   // Lifecycle
@@ -29,11 +33,14 @@ class Feed {
   start() {
     addEventListener('pageshow', ({ persisted }) => (this.#isLate ||= persisted))
     this.#leader.start()
+    this.#lookout.start()
   }
 
   // Private
 
   #hear({ kind, fact, before, cursor, state }) {
+    if (kind === 'hello' || kind === 'retry') return this.#leader.asked()
+    this.#lookout.heard()
     if (kind === 'caught-up') this.#caughtUp()
     if (kind === 'start-over') this.#place.startOver(cursor)
     if (kind === 'fact') this.#take(fact, before)

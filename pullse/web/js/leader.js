@@ -1,37 +1,33 @@
-/* The tab that has the stream for all tabs of a browser. What it tells the others: `fact`,
-   `caught-up`, `start-over`, and `here` with its state and place; what they ask: `hello`, when they
-   open, and `retry`. */
+/* The tab that has the stream for all tabs of a browser: it follows, and where it is cut tries again,
+   first reading what it missed. The others ask it by `hello`, when they open, and `retry`. */
 
-import { Lookout } from './lookout.js'
 import { Pause } from './pause.js'
-import { show, shown, tell } from './place.js'
+import { shown } from './place.js'
 import { Cut, follow } from './stream.js'
+import { Teller } from './teller.js'
 import { Turn } from './turn.js'
 
-const LATER = 60_000
+const STATES = { 401: ['signed-out', Infinity], 403: ['refused', 60_000] }
+/* And how long to wait: where only signing in helps, until then. */
 
 export class Leader {
   #place
-  #post
-  #lookout
+  #teller
   #turn
   #pause = new Pause()
   #attempt = null
   #isFresh = true
-  #said
 
   constructor(name, place, post) {
     this.#place = place
-    this.#post = post
+    this.#teller = new Teller(place, post)
     this.#turn = new Turn(name, (signal) => this.#lead(signal))
-    this.#lookout = new Lookout(this, this.#turn, post)
   }
 
   // Lifecycle
 
   start() {
     this.#turn.start()
-    this.#lookout.start()
   }
 
   // Actions
@@ -40,14 +36,11 @@ export class Leader {
     return this.#attempt !== null
   }
 
-  /** Is this for a leader? */
-  hear({ kind }) {
-    const isAsked = kind === 'hello' || kind === 'retry'
-    if (!isAsked) this.#lookout.heard()
-    if (!isAsked || !this.isLeading) return isAsked
+  /** Somebody is here, and hopes. */
+  asked() {
+    if (!this.isLeading) return
     if (shown() !== 'live') this.#pause.wake()
-    this.#say('here')
-    return true
+    this.#teller.here()
   }
 
   /** There is a reason to hope, or to doubt. */
@@ -56,10 +49,14 @@ export class Leader {
     this.#pause.wake()
   }
 
+  takeOver() {
+    if (!this.isLeading) this.#turn.steal()
+  }
+
   // Private
 
   async #lead(signal) {
-    this.#said = this.#place.cursor
+    this.#teller.begin()
     while (!signal.aborted) {
       this.#attempt = new AbortController()
       const both = AbortSignal.any([signal, this.#attempt.signal])
@@ -71,49 +68,23 @@ export class Leader {
   }
 
   async #hold(signal) {
-    const late = !this.#isFresh
-    const pass = (fact) => this.#pass(fact)
-    if (late && (await this.#place.readOn(pass, signal))) this.#startOver(this.#place.cursor)
-    const opened = () => this.#opened(late)
-    const heard = (name, id, data) => (name === 'message' ? pass(JSON.parse(data)) : this.#startOver(id))
-    await follow(this.#place.cursor, { signal, opened, heard })
+    const isLate = !this.#isFresh
+    const fact = (given) => this.#teller.fact(given)
+    const over = (cursor) => this.#teller.startOver(cursor)
+    if (isLate && (await this.#place.readOn(fact, signal))) over(this.#place.cursor)
+    await follow(this.#place.cursor, { signal, opened: () => this.#opened(isLate), fact, over })
   }
 
-  #opened(late) {
+  #opened(isLate) {
     this.#pause.reset()
-    this.#show('live')
-    if (!late) return
-    tell('caught-up')
-    this.#say('caught-up')
+    this.#teller.show('live')
+    if (isLate) this.#teller.caughtUp()
   }
 
   #failed(error, signal) {
     if (signal.aborted) return 0
-    const state = { 401: 'signed-out', 403: 'refused' }[error.status] ?? 'cut'
-    this.#show(state)
-    return { cut: error.wait ?? 0, refused: LATER }[state] ?? Infinity
-  }
-
-  /** Whom we tell has had all up to `before`. */
-  #pass(fact) {
-    const before = this.#said
-    this.#said = fact.cursor
-    this.#place.fact(fact)
-    this.#post({ kind: 'fact', fact, before })
-  }
-
-  #startOver(cursor) {
-    this.#said = cursor
-    this.#place.startOver(cursor)
-    this.#say('start-over')
-  }
-
-  #show(state) {
-    show(state)
-    this.#say('here')
-  }
-
-  #say(kind) {
-    this.#post({ kind, cursor: this.#said, state: shown() })
+    const [state, wait] = STATES[error.status] ?? ['cut', error.wait ?? 0]
+    this.#teller.show(state)
+    return wait
   }
 }

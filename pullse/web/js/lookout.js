@@ -10,14 +10,12 @@ const SLEPT = 90_000
 
 export class Lookout {
   #leader
-  #turn
   #post
   #heardAt = Date.now()
   #lookedAt = Date.now()
 
-  constructor(leader, turn, post) {
+  constructor(leader, post) {
     this.#leader = leader
-    this.#turn = turn
     this.#post = post
   }
 
@@ -56,8 +54,6 @@ export class Lookout {
 
   #ask(now) {
     this.#post({ kind: 'hello' })
-    setTimeout(() => {
-      if (this.#heardAt < now && !this.#leader.isLeading) this.#turn.steal()
-    }, ANSWER)
+    setTimeout(() => this.#heardAt < now && this.#leader.takeOver(), ANSWER)
   }
 }

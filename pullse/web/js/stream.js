@@ -21,8 +21,8 @@ export async function page(after, signal) {
   return (await response.json()).data
 }
 
-/** Follow from a place until it ends or is cut; `heard(name, cursor, data)` for each event. */
-export async function follow(after, { signal, opened, heard }) {
+/** Follow from a place until it ends or is cut: `fact(fact)`, or `over(cursor)` to start over there. */
+export async function follow(after, { signal, opened, fact, over }) {
   const quiet = new AbortController()
   let timer
   const listen = () => {
@@ -45,7 +45,8 @@ export async function follow(after, { signal, opened, heard }) {
       for (const block of blocks) {
         const { event, data, ...given } = parsed(block)
         id = given.id || id
-        if (data) heard(event, id, data)
+        if (event === 'start_over') over(id)
+        else if (data) fact(JSON.parse(data))
       }
     }
   } catch (error) {
