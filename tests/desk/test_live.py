@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["browser"]
 
+CUT = ("net::ERR_", "status of 503")
+"""What Chromium says when there is nobody to ask."""
+
 
 async def test_a_page_is_told_of_each_fact_once_and_in_order(
     database: Database, browser: "Browser"
@@ -82,7 +85,7 @@ async def test_a_server_that_was_away_is_caught_up_with(
 ) -> None:
     await hire_with_password(database, "Ada")
     port = Port()
-    async with person(browser) as page:
+    async with person(browser, expected=CUT) as page:
         async with process(database, port) as operator:
             await enter(page, port.url)
             other = await page.context.new_page()
@@ -103,7 +106,7 @@ async def test_a_browser_that_was_offline_is_told_all(
 ) -> None:
     await hire_with_password(database, "Ada")
     port = Port()
-    async with process(database, port) as operator, person(browser) as page:
+    async with process(database, port) as operator, person(browser, expected=CUT) as page:
         await enter(page, port.url)
         await page.context.set_offline(True)
         await page.get_by_text("The connection is lost.").wait_for()
