@@ -43,12 +43,16 @@ class Viewer(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """An entry of the menu, for those with the permission. `text` is a key of the texts."""
+    """
+    An entry of the menu, for those with the permission. `text` is a key of the texts; `group`
+    says beside which others it stands: what one works on, what one looks after, what is one's own.
+    """
 
     path: str
     text: str
     icon: str
     permission: str
+    group: Literal["work", "admin", "own"] = "work"
 
 
 class Entry(Struct, frozen=True):

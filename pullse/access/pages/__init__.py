@@ -32,8 +32,8 @@ pages = [
 ]
 places = [
     Place("/", "places.start", "home", "me:read"),
-    Place("/agents", "places.agents", "people", "agents:admin"),
-    Place("/teams", "places.teams", "team", "teams:admin"),
-    Place("/policies", "places.policies", "shield", "policies:admin"),
-    Place("/account", "places.account", "person", "sessions:own"),
+    Place("/agents", "places.agents", "people", "agents:admin", "admin"),
+    Place("/teams", "places.teams", "team", "teams:admin", "admin"),
+    Place("/policies", "places.policies", "shield", "policies:admin", "admin"),
+    Place("/account", "places.account", "person", "sessions:own", "own"),
 ]
