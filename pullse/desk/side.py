@@ -12,7 +12,13 @@ async def of(request: Request) -> Sequence[Entry]:
     if "tickets:read" not in request.actor.rights:
         return []
     return [
-        Entry("unassigned", f"/tickets?{LIVE}&assigned_to=none", "lists.unassigned", "inbox"),
-        Entry("open", f"/tickets?{LIVE}", "lists.open", "list"),
-        Entry("trash", "/trash", "lists.trash", "trash"),
+        Entry(
+            "unassigned",
+            f"/tickets?{LIVE}&assigned_to=none",
+            "lists.unassigned",
+            "inbox",
+            key="g u",
+        ),
+        Entry("open", f"/tickets?{LIVE}", "lists.open", "list", key="g o"),
+        Entry("trash", "/trash", "lists.trash", "trash", key="g x"),
     ]

@@ -57,6 +57,8 @@ class Place(Struct, frozen=True):
     icon: str
     permission: str
     group: Literal["work", "admin", "own"] = "work"
+    key: str = ""
+    """Pressed one after the other: "g a"."""
 
 
 class Entry(Struct, frozen=True):
@@ -71,6 +73,7 @@ class Entry(Struct, frozen=True):
     icon: str
     count: int | None = None
     is_named: bool = False
+    key: str = ""
 
 
 class Preferences(Struct, frozen=True):

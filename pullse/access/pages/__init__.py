@@ -31,9 +31,9 @@ pages = [
     *policies.pages,
 ]
 places = [
-    Place("/", "places.start", "home", "me:read"),
-    Place("/agents", "places.agents", "people", "agents:admin", "admin"),
-    Place("/teams", "places.teams", "team", "teams:admin", "admin"),
-    Place("/policies", "places.policies", "shield", "policies:admin", "admin"),
-    Place("/account", "places.account", "person", "sessions:own", "own"),
+    Place("/", "places.start", "home", "me:read", key="g h"),
+    Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
+    Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
+    Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
+    Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]
