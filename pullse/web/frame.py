@@ -136,6 +136,12 @@ class Frame:
             preferences,
         )
 
+    async def show_piece(self, request: Request, template: str, given: Mapping[str, Any]) -> Shown:
+        rights = rights_in(request.actor.rights)
+        preferences = await self.preferences(request)
+        more = {"rights": rights, **given}
+        return drawn(request.scope, template, 200, [], None, [], more, preferences)
+
     async def preferences(self, request: Request) -> Preferences:
         return USUAL if self._find_preferences is None else await self._find_preferences(request)
 
@@ -165,6 +171,11 @@ async def shown(
 ) -> Shown:
     """The page for who is signed in."""
     return await frame_of(request).show(request, template, status, headers or [], given)
+
+
+async def piece(request: Request, template: str, **given: Any) -> Shown:
+    """A part of a page without the frame, for a script to put in its place."""
+    return await frame_of(request).show_piece(request, template, given)
 
 
 def shown_outside(
