@@ -190,6 +190,7 @@ class Clone:
 TABLES = (
     "events",
     "readers",
+    "ticket_counts",
     "jobs",
     "schedules",
     "idempotency_keys",
