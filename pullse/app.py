@@ -50,6 +50,8 @@ from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health
 from pullse.realtime import feed
+from pullse.reports import api as reports
+from pullse.reports import counting
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
@@ -75,6 +77,7 @@ calls: list[Call] = [
     *agents.calls,
     *teams.calls,
     *departures.calls,
+    *reports.calls,
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
@@ -100,7 +103,7 @@ calls: list[Call] = [
 pages: list[Call] = with_ways_back([*frame.pages, *desk.pages, *access_pages.pages])
 places = [*desk.places, *access_pages.places]
 
-slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
+slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}

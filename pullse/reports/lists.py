@@ -28,7 +28,7 @@ class Listed(Struct, frozen=True):
 
 
 class Lists(Struct, frozen=True):
-    """`is_exact`: nothing is missing. Counts are None before they were counted for the first time."""
+    """`is_exact`: nothing is missing. Counts are None until all were counted once."""
 
     records: list[Listed]
     is_exact: bool
@@ -46,7 +46,13 @@ async def of(database: Database, actor: Actor, today: date | None = None) -> Lis
     records = [
         Listed("unassigned", query(*LIVE, ("assigned_to", "none")), total.unassigned),
         *(
-            Listed(str(row.team_id), query(*LIVE, ("team_id", row.team_id)), row.open, row.team_id, row.name)
+            Listed(
+                str(row.team_id),
+                query(*LIVE, ("team_id", row.team_id)),
+                row.open,
+                row.team_id,
+                row.name,
+            )
             for row in rows[1:]
         ),
         Listed("open", query(*LIVE), total.open),

@@ -70,6 +70,8 @@ class Entry(Struct, frozen=True):
     count: int | None = None
     is_named: bool = False
     key: str = ""
+    is_here: bool = False
+    """Does the page show it?"""
 
 
 class Preferences(Struct, frozen=True):
