@@ -67,7 +67,7 @@ class SideCounts extends HTMLElement {
         count(link).textContent = count(there[index]).textContent
       })
     } else {
-      this.querySelector('ul').replaceWith(fresh.querySelector('ul'))
+      this.replaceChildren(...fresh.childNodes)
     }
     this.#mark()
     this.#entitle()
