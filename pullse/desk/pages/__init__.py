@@ -1,7 +1,14 @@
 """The pages of the workspace."""
 
+from pullse.desk.pages import changing, creating, ticket, trashing, undoing
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
-pages: list[Call] = []
+pages: list[Call] = [
+    *creating.pages,
+    *ticket.pages,
+    *changing.pages,
+    *undoing.pages,
+    *trashing.pages,
+]
 places: list[Place] = []
