@@ -6,7 +6,7 @@ that we are compared with is rather too high than too low.
 
 from bench import data
 from bench.pgbench import CLIENTS, ID, script
-from pullse.tickets import listing, queries
+from pullse.tickets import changing, creating, listing, queries
 
 TEXTS = 40
 STEPS = ("in_progress", "resolved", "closed", "open")
@@ -25,7 +25,7 @@ def create() -> list[str]:
     writer = data.Writer(5)
     return [
         script(
-            queries.CREATE_SQL,
+            creating.CREATE_SQL,
             {
                 1: "ARRAY[uuidv7()]",
                 2: f"ARRAY['{writer.title()}']",
@@ -49,7 +49,7 @@ def change(tickets: int) -> list[str]:
     own = tickets // CLIENTS
     return [
         script(
-            queries.CHANGE_SQL,
+            changing.CHANGE_SQL,
             {
                 1: f"ARRAY[{ID}]",
                 2: "ARRAY[NULL]",

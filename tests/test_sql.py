@@ -20,7 +20,7 @@ import msgspec
 
 from pullse.gateway import log
 from pullse.kit.db import Database
-from pullse.tickets import listing, queries
+from pullse.tickets import changing, creating, listing, queries
 from pullse.tickets.listing import Shape
 from pullse.tickets.model import Order, Priority, Status, TicketQuery
 
@@ -41,7 +41,8 @@ KINDS: dict[Any, set[str]] = {
     date: {"date"},
 }
 PASSED_ON = {
-    ("pullse.tickets.queries", "sql"),  # one of the constants, which are prepared by themselves
+    ("pullse.tickets.creating", "sql"),  # one of the constants, which are prepared by themselves
+    ("pullse.tickets.changing", "sql"),
     ("pullse.tickets.listing", "statement(shape)"),  # all shapes are below
     ("pullse.gateway.log", "statement"),  # all kinds and orders are below
     ("pullse.operations.holdings", """f'SELECT EXISTS (SELECT FROM {SCHEMA}."{table}")'"""),
@@ -167,15 +168,15 @@ async def test_every_part_of_a_channel_is_read_into_its_row(database: Database) 
 
 
 async def test_what_batches_read_by_position_is_where_they_look(database: Database) -> None:
-    changed = list(queries.Changed.__struct_fields__)
+    changed = list(changing.Changed.__struct_fields__)
     async with database.pool.acquire() as connection:
         for sql, wanted in (
             (queries.GET_MANY_SQL, ["id", "version", "body", "circle"]),
             (queries.GET_MANY_BY_NUMBER_SQL, ["number", "version", "body", "circle"]),
-            (queries.CREATE_SQL, ["id", "version", "body"]),
-            (queries.CREATE_UNHINDERED_SQL, ["id", "version", "body"]),
-            (queries.CHANGE_SQL, changed),
-            (queries.CHANGE_UNHINDERED_SQL, changed),
+            (creating.CREATE_SQL, ["id", "version", "body"]),
+            (creating.CREATE_UNHINDERED_SQL, ["id", "version", "body"]),
+            (changing.CHANGE_SQL, changed),
+            (changing.CHANGE_UNHINDERED_SQL, changed),
         ):
             prepared = await connection.prepare(sql)
             assert [column.name for column in prepared.get_attributes()] == wanted

@@ -1,8 +1,8 @@
 """
 The verbs: change a ticket and record what happened, in the caller's transaction.
 
-Each writes rows and its one fact in a single statement (see queries.py). None commits,
-sends, logs or knows HTTP.
+Each writes rows and its one fact in a single statement (creating.py, changing.py,
+queries.py). None commits, sends, logs or knows HTTP.
 """
 
 from typing import Any, NoReturn
@@ -15,15 +15,17 @@ from pullse.kit.db import Database, Db
 from pullse.kit.events import Actor
 from pullse.kit.ids import uuid7
 from pullse.kit.loader import gather
-from pullse.tickets import queries
+from pullse.tickets import changing, creating, queries
+from pullse.tickets.changing import Changed, Wish
+from pullse.tickets.creating import Creation
 from pullse.tickets.model import NewTicket, TicketChanges
-from pullse.tickets.queries import Changed, Creation, Shown, Wish
+from pullse.tickets.queries import Shown
 
 ANY_VERSION: list[int] | None = None
 
 
 async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
-    made = await queries.create(db, Creation(uuid7(), new, by))
+    made = await creating.create(db, Creation(uuid7(), new, by))
     if made is None:
         check(await queries.named(db, new.assigned_to, new.team_id))
         unknown_agent()  # it was not there a moment ago
@@ -32,7 +34,7 @@ async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
 
 async def create_soon(database: Database, new: NewTicket, *, by: Actor) -> Shown:
     """As `create`, committed on return, in one statement with all that are created right now."""
-    made = await gather(database, queries.create_unhindered, Creation(uuid7(), new, by))
+    made = await gather(database, creating.create_unhindered, Creation(uuid7(), new, by))
     if made is None:
         async with database.session() as db:
             made = await create(db, new, by=by)
@@ -48,7 +50,7 @@ async def change(
     by: Actor,
 ) -> Changed:
     """Writing what is there already changes nothing and records nothing."""
-    done = await queries.change(db, Wish(ticket_id, changes, if_match, by))
+    done = await changing.change(db, Wish(ticket_id, changes, if_match, by))
     return await checked(db, done, ticket_id, if_match)
 
 
@@ -62,7 +64,7 @@ async def change_soon(
 ) -> Changed:
     """As `change`, committed on return, in one statement with all that are changed right now."""
     wish = Wish(ticket_id, changes, if_match, by)
-    done = await gather(database, queries.change_unhindered, wish, key=ticket_id)
+    done = await gather(database, changing.change_unhindered, wish, key=ticket_id)
     if done is not None and done.is_fresh:
         return done
     async with database.session() as db:

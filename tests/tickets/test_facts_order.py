@@ -58,7 +58,7 @@ async def test_of_changes_that_come_together(client: httpx.AsyncClient, older: D
     await change(client, ticket, status="resolved")
     wish = actions.Wish(UUID(ticket["id"]), TicketChanges(title="Later"), None, LATE)
 
-    await actions.queries.change_unhindered(older, [wish])
+    await actions.changing.change_unhindered(older, [wish])
 
     assert await told(older, ticket) == [(1, "owner"), (2, "owner"), (3, "late")]
 
