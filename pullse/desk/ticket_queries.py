@@ -65,7 +65,7 @@ class Since(Struct, frozen=True):
 
 
 class Name(Struct, frozen=True):
-    """`is_gone`: an agent who has left, a team that is no more. A hidden team is not to be named."""
+    """`is_gone`: an agent who has left. A hidden team is not to be named."""
 
     id: UUID
     name: str

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from minijinja import Environment, safe
+from minijinja import Environment, escape, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
@@ -215,6 +215,7 @@ def environment_of(language: Texts) -> Environment:
     )
     for name, value in {
         "t": language.text,
+        "rich": lambda key, **given: rich(language, key, given),
         "say": language.say,
         "language": language.language,
         "asset": lambda asset: safe(ASSETS.address(asset)),
@@ -225,6 +226,11 @@ def environment_of(language: Texts) -> Environment:
     environment.add_filter("machine", lambda at: at.isoformat())
     environment.add_filter("ago", lambda at: ago(language, at, datetime.now(UTC)))
     return environment
+
+
+def rich(language: Texts, key: str, given: Mapping[str, Any]) -> str:
+    """A text whose holes take HTML that templates have made; all else is escaped."""
+    return safe(escape(language.entries[key]).format(**{n: escape(v) for n, v in given.items()}))
 
 
 def find_template(name: str) -> str | None:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import FIELDS, Decision, Take, Value, decide, plain
-from pullse.desk.pages.ticket import NOTHING_ASKED, Asked, find, page
+from pullse.desk.pages.ticket import MARKS, NOTHING_ASKED, Asked, find, page
 from pullse.desk.text import rendered
 from pullse.desk.ticket_queries import Since, Ticket
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
@@ -31,11 +31,10 @@ ATTEMPTS = 5
 NONE = "none"
 TEXTS = ("title", "description")
 BLANK = "This must not be blank."
-MARKS = ("\0mine", "\0theirs")
-"""Texts can't have NUL, so a template finds them, and names both in its language."""
 EDITING = Asked(edit="text")
 Version = Annotated[str, Meta(pattern=r"^[0-9]{1,9}$")]
-Given = UUID | Literal["none"]
+Given = Annotated[str, Meta(pattern=r"^(none|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")]
+"""The id of an agent or a team, or of none."""
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +113,13 @@ async def saved(request: Request, form: Form, typed: Typed) -> Shown:
         except Stale:
             continue
         if decision.conflicts:
-            return await page(request, status=409, form=form, conflicts=decision.conflicts)
+            return await page(
+                request,
+                status=409,
+                form=form,
+                conflicts=decision.conflicts,
+                has_saved=written,
+            )
         return see(f"/tickets/{ticket.number}?done={'changed' if written else 'nothing'}")
     raise Conflict("Others change this ticket at this very moment; try again.")
 
@@ -168,7 +173,11 @@ def wanted_of(typed: Typed, field: str) -> Value | UnsetType:
         return UNSET
     if field in TEXTS:
         return plain(value)
-    return None if value == NONE else value
+    return given(value) if field in ("assigned_to", "team_id") else str(value)
+
+
+def given(value: str | None) -> UUID | None:
+    return None if value is None or value == NONE else UUID(value)
 
 
 pages = [doing(HERE, change, "tickets:write")]

@@ -1,13 +1,13 @@
 """/tickets/new: another ticket."""
 
 from typing import Literal
-from uuid import UUID
 
 import msgspec
+from minijinja import safe
 
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import plain
-from pullse.desk.pages.changing import NONE, Given
+from pullse.desk.pages.changing import Given, given
 from pullse.desk.pages.ticket import own_id
 from pullse.desk.text import rendered
 from pullse.errors import Refusal
@@ -51,7 +51,7 @@ async def page(
         teams=[each for each in choices if each.is_team],
         priorities=list(Priority),
         me=own_id(request.actor),
-        preview=preview,
+        preview=None if preview is None else safe(preview),
     )
 
 
@@ -74,10 +74,6 @@ async def create(request: Request) -> Shown:
     request.services.tail.wake()
     number = msgspec.json.decode(made.body, type=HasNumber).number
     return see(f"/tickets/{number}?done=created")
-
-
-def given(value: Given | None) -> UUID | None:
-    return value if isinstance(value, UUID) else None
 
 
 pages = [

@@ -1,13 +1,17 @@
 """/tickets/{number}: one ticket, what happened to it, and the ways to change it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from minijinja import safe
 from msgspec import Meta
 
+from pullse.desk import collisions
 from pullse.desk import ticket_queries as queries
+from pullse.desk.merging import Conflict
+from pullse.desk.text import rendered
 from pullse.desk.ticket_queries import Choice, Name, Ticket
 from pullse.desk.timeline import kinds, reading
 from pullse.desk.timeline.model import Entry, Page, Word
@@ -26,7 +30,7 @@ Done = Literal["created", "changed", "undone", "deleted", "restored", "nothing"]
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    fact: Annotated[int, Meta(ge=1, lt=1 << 63)] | None = None
+    fact: Annotated[int, Meta(ge=1)] | None = None
     before: PlaceText | None = None
     after: PlaceText | None = None
     edit: Literal["text"] | None = None
@@ -35,6 +39,13 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NOTHING_ASKED = Asked()
+TEMPLATES = {
+    None: "desk/ticket.html",
+    "parts": "desk/ticket_parts.html",
+    "timeline": "desk/ticket_timeline.html",
+}
+MARKS = ("\0mine", "\0theirs")
+"""Texts can't have NUL, so a template finds these, and names both sides in its language."""
 
 
 async def show(request: Request) -> Shown:
@@ -62,22 +73,24 @@ async def page(
     status: int = 200,
     *,
     form: Form = EMPTY,
-    **given: Any,
+    preview: str | None = None,
+    conflicts: Sequence[Conflict] = (),
+    has_saved: bool = False,
 ) -> Shown:
     """The ticket as it is now, with what was typed and what is to say about that."""
     async with request.database.session() as db:
         ticket = await find(db, request)
         history = await history_of(db, ticket, asked)
         words = [word for each in history.entries for word in reading.words_in(each)]
-        own = [word for word in (agent(ticket.assigned_to), team(ticket.team_id)) if word]
-        known = await reading.names_of(db, [*words, *own], request.actor.teams)
+        words += collisions.words_in(conflicts)
+        words += [word for word in (agent(ticket.assigned_to), team(ticket.team_id)) if word]
+        known = await reading.names_of(db, words, request.actor.teams)
         choices = await queries.choices(db, ticket.team_id)
     entries = [reading.named_entry(each, known) for each in history.entries]
     may_write = "tickets:write" in request.actor.rights
     return await shown(
         request,
-        "desk/ticket_timeline.html" if asked.fragment == "timeline" else
-        "desk/ticket_parts.html" if asked.fragment == "parts" else "desk/ticket.html",
+        TEMPLATES[asked.fragment],
         status,
         form=form,
         ticket=ticket,
@@ -94,7 +107,11 @@ async def page(
         may_write=may_write,
         is_edited=asked.edit == "text" and may_write and ticket.deleted_at is None,
         done=asked.done,
-        **{"preview": None, "conflicts": (), "saved": (), "told": "", **given},
+        preview=None if preview is None else safe(preview),
+        text=safe(rendered(ticket.description)),
+        conflicts=[collisions.collision(each, known) for each in conflicts],
+        has_saved=has_saved,
+        marks=MARKS,
     )
 
 

@@ -14,7 +14,7 @@ from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import Decision
 from pullse.desk.pages.changing import ATTEMPTS, InTrash, write
 from pullse.desk.pages.ticket import find, page
-from pullse.desk.ticket_queries import Fact, Ticket
+from pullse.desk.ticket_queries import Ticket
 from pullse.desk.timeline import reading
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from pullse.kit.db import Db
@@ -59,9 +59,9 @@ async def what_was(db: Db, ticket: Ticket, fact_id: int) -> Mapping[str, Any]:
         raise NotFound("There is no such change.")
     if ticket.deleted_at is not None:
         raise InTrash("The ticket has been moved to the trash.")
-    entry = reading.entry(ticket, fact) if is_change(fact) else None
-    if entry is None:
+    if fact.name != reading.UNDONE_BY_A_CHANGE:
         raise Invalid.field("fact", "This can't be undone.")
+    entry = reading.entry(ticket, fact)
     values = {field: merging.value_of(field, value[0]) for field, value in entry.changes.items()}
     if fact.has_text:
         texts = await queries.texts(db, ticket.id, fact_id)
@@ -71,10 +71,6 @@ async def what_was(db: Db, ticket: Ticket, fact_id: int) -> Mapping[str, Any]:
     ):
         raise Conflict("This can't be undone any more: it has been changed again since.")
     return values
-
-
-def is_change(fact: Fact) -> bool:
-    return fact.name == reading.UNDONE_BY_A_CHANGE
 
 
 pages = [doing(HERE, undo, "tickets:write")]

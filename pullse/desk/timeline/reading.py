@@ -98,9 +98,7 @@ def is_now(ticket: Ticket, field: str, value: Any) -> bool:
     return bool(now == value if now is None or value is None else str(now) == value)
 
 
-async def names_of(
-    db: Db, words: Sequence[Word], seen: frozenset[UUID] | None
-) -> dict[str, Name]:
+async def names_of(db: Db, words: Sequence[Word], seen: frozenset[UUID] | None) -> dict[str, Name]:
     ids = {
         kind: {each.id for each in words if each.kind == kind and each.id is not None}
         for kind in ("agent", "token", "team")
