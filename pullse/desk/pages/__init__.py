@@ -1,10 +1,11 @@
 """The pages of the workspace."""
 
-from pullse.desk.pages import changing, creating, ticket, trashing, undoing
+from pullse.desk.pages import changing, creating, palette, ticket, trashing, undoing
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
 pages: list[Call] = [
+    *palette.pages,
     *creating.pages,
     *ticket.pages,
     *changing.pages,

@@ -44,6 +44,18 @@ export function nameOf(node) {
   return text.replace(/\s+/g, ' ').trim()
 }
 
+/** What stands on the keys; in the language of the page, which <key-help> knows. */
+export function caps(key = '') {
+  const names = document.querySelector('key-help')?.dataset
+  const all = document.createDocumentFragment()
+  for (const each of key.split(/[ +]/).filter(Boolean)) {
+    const cap = document.createElement('kbd')
+    cap.textContent = { Escape: names.escape, Mod: isMac ? '⌘' : names.control }[each] ?? each
+    all.append(cap, ' ')
+  }
+  return all
+}
+
 /** What a click would do, or where one types, be there. */
 export function press(node) {
   if (!node.matches(TYPED)) return node.click()
