@@ -58,7 +58,7 @@ from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
-from pullse.web import frame
+from pullse.web import frame, patterns
 from pullse.web.frame import Frame, Provider
 
 
@@ -103,7 +103,7 @@ calls: list[Call] = [
 ]
 
 pages: list[Call] = with_ways_back(
-    [*frame.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
+    [*frame.pages, *patterns.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
 )
 places = [*desk.places, *access_pages.places, *operations_pages.places]
 
