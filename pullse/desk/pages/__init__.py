@@ -1,8 +1,17 @@
 """The pages of the workspace."""
 
-from pullse.desk.pages import lists, palette
+from pullse.desk.pages import changing, counts, creating, lists, palette, ticket, trashing, undoing
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
-pages: list[Call] = [*lists.pages, *palette.pages]
+pages: list[Call] = [
+    *lists.pages,
+    *counts.pages,
+    *palette.pages,
+    *creating.pages,
+    *ticket.pages,
+    *changing.pages,
+    *undoing.pages,
+    *trashing.pages,
+]
 places: list[Place] = []
