@@ -40,7 +40,10 @@ from tests import sockets
 TEMPLATE = "template_pullse"
 SLOW = (
     "tests/access/test_passkeys_chromium.py",
-    "tests/operations/",
+    "tests/operations/test_backup.py",
+    "tests/operations/test_doctor.py",
+    "tests/operations/test_external.py",
+    "tests/operations/test_nginx.py",
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
     "tests/gateway/test_bounds.py",

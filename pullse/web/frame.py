@@ -5,6 +5,8 @@ A slice puts its templates into its folder `templates`, lists its pages and its 
 entries of the menu), and answers with `shown`; `app.py` adds them up.
 """
 
+import re
+import zlib
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +31,8 @@ WAYS_ON = {"second_factor_needed": "/account/second-factor"}
 UNITS = {"year": 31_557_600, "month": 2_629_800, "day": 86_400, "hour": 3600, "minute": 60}
 ASKED = ("tickets:read", "tickets:write", "events:read", "agents:admin", "teams:admin")
 """Rights that templates ask for."""
+TONES = 8
+"""Colours of faces: `person__face` in the style."""
 KEPT = frozenset({b"retry-after", b"connection"})
 """Of the head of an answer in whose place a page is shown."""
 
@@ -205,6 +209,7 @@ def drawn(
             "viewer": viewer,
             "places": places,
             "path": scope["path"],
+            "address": address_of(scope),
             "refused": False,
             "preferences": preferences,
             "zone": preferences.zone,
@@ -234,6 +239,8 @@ def environment_of(language: Texts) -> Environment:
         environment.add_global(name, value)
     environment.add_filter("moment", moment)
     environment.add_filter("machine", lambda at: at.isoformat())
+    environment.add_filter("initials", initials)
+    environment.add_filter("tone", tone)
     environment.add_filter("ago", lambda at: ago(language, at, datetime.now(UTC)))
     return environment
 
@@ -259,6 +266,23 @@ def ago(language: Texts, at: datetime, now: datetime) -> str:
             count = seconds // size
             return language.text(f"ago.{unit}" if count > 1 else f"ago.one_{unit}", n=count)
     return language.text("ago.now")
+
+
+def address_of(scope: Scope) -> str:
+    """The path with what is asked for."""
+    asked = scope["query_string"].decode("latin-1")
+    return f"{scope['path']}?{asked}" if asked else str(scope["path"])
+
+
+def initials(name: str) -> str:
+    """Of the first and the last word; for a face of two letters."""
+    words = [word for word in re.split(r"[^\w]+", name) if word]
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def tone(key: object) -> int:
+    """Which colour of the palette a person has, the same everywhere and for good."""
+    return zlib.crc32(str(key).encode()) % TONES
 
 
 def rights_in(rights: Container[str]) -> dict[str, bool]:

@@ -49,6 +49,12 @@ async def press(page: "Page", name: str) -> None:
         await page.get_by_role("button", name=name, exact=True).click()
 
 
+async def sign_out(page: "Page") -> None:
+    """By the menu of one's account."""
+    await page.get_by_role("button", name="Account of").click()
+    await press(page, "Sign out")
+
+
 async def fill(page: "Page", **fields: str) -> None:
     for name, text in fields.items():
         await page.locator(f"[name={name}]").fill(text)
