@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from minijinja import Environment, safe
+from minijinja import Environment, escape, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
 from pullse.kit import assets, texts
 from pullse.kit.db import Struct
-from pullse.kit.headers import OF_PAGE
+from pullse.kit.headers import OF_ASSET, OF_PAGE
 from pullse.kit.pages import Shown, see, showing, to_sign_in, wants_page
 from pullse.kit.texts import Texts
 from pullse.kit.web import Answer, Call, Headers, Request, Scope
@@ -74,6 +74,8 @@ class Entry(Struct, frozen=True):
     count: int | None = None
     is_named: bool = False
     key: str = ""
+    is_here: bool = False
+    """Does the page show it?"""
 
 
 class Preferences(Struct, frozen=True):
@@ -209,6 +211,9 @@ def drawn(
             "viewer": viewer,
             "places": places,
             "path": scope["path"],
+            "feed": scope.get("feed"),
+            "agent": None if viewer is None else scope["actor"].id,
+            "release": RELEASE,
             "address": address_of(scope),
             "refused": False,
             "preferences": preferences,
@@ -231,6 +236,7 @@ def environment_of(language: Texts) -> Environment:
     )
     for name, value in {
         "t": language.text,
+        "rich": lambda key, **given: rich(language, key, given),
         "say": language.say,
         "language": language.language,
         "asset": lambda asset: safe(ASSETS.address(asset)),
@@ -243,6 +249,26 @@ def environment_of(language: Texts) -> Environment:
     environment.add_filter("tone", tone)
     environment.add_filter("ago", lambda at: ago(language, at, datetime.now(UTC)))
     return environment
+
+
+def rich(language: Texts, key: str, given: Mapping[str, Any]) -> str:
+    """A text whose holes take HTML that templates have made; all else is escaped."""
+    return safe(escape(language.entries[key]).format(**{n: escape(v) for n, v in given.items()}))
+
+
+async def here(request: Request) -> Shown:
+    """Who asks, and what runs here; an open page compares it with who and what it is of."""
+    return Shown(
+        200,
+        b"",
+        [
+            (b"content-type", b"text/plain"),
+            (b"cache-control", b"no-store"),
+            (b"pullse-agent", request.actor.id.encode()),
+            (b"pullse-release", RELEASE.encode()),
+        ],
+        head=OF_ASSET,
+    )
 
 
 def find_template(name: str) -> str | None:
@@ -291,7 +317,11 @@ def rights_in(rights: Container[str]) -> dict[str, bool]:
 
 
 ASSETS = assets.read(HERE)
+RELEASE = f"{__version__}-{ASSETS.version}"
 TEXTS = texts.load(HERE / "texts")
 ENVIRONMENTS = {name: environment_of(each) for name, each in TEXTS.items()}
 
-pages: list[Call] = [showing("/assets/{version}/{name}", ASSETS.show)]
+pages: list[Call] = [
+    showing("/assets/{version}/{name}", ASSETS.show),
+    showing("/here", here, "me:read"),
+]

@@ -1,6 +1,6 @@
 """People with their own browsers, a real Chromium each, which must have nothing to complain of."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,13 @@ async def browser() -> AsyncIterator["Browser"]:
 
 
 @asynccontextmanager
-async def person(browser: "Browser", **options: Any) -> AsyncIterator["Page"]:
-    """Somebody's own browser, which must have nothing to complain of in the end."""
+async def person(
+    browser: "Browser", *, expected: Sequence[str] = (), **options: Any
+) -> AsyncIterator["Page"]:
+    """Somebody's own browser, which must have nothing else to complain of in the end."""
     context = await browser.new_context(**options)
     complaints: list[str] = []
-    watch(context, complaints)
+    watch(context, complaints, expected)
     try:
         yield await context.new_page()
         assert complaints == []
@@ -34,9 +36,11 @@ async def person(browser: "Browser", **options: Any) -> AsyncIterator["Page"]:
         await context.close()
 
 
-def watch(context: "BrowserContext", complaints: list[str]) -> None:
+def watch(context: "BrowserContext", complaints: list[str], expected: Sequence[str] = ()) -> None:
+    expected = (*EXPECTED, *expected)
+
     def said(message: Any) -> None:
-        if message.type in ("error", "warning") and not any(e in message.text for e in EXPECTED):
+        if message.type in ("error", "warning") and not any(e in message.text for e in expected):
             complaints.append(message.text)
 
     context.on("console", said)
