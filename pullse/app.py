@@ -48,14 +48,17 @@ from pullse.kit.relay import Reactions
 from pullse.kit.secret import Secret, WrongSecret
 from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
-from pullse.operations import health
+from pullse.operations import health, jobs_api
+from pullse.operations import pages as operations_pages
 from pullse.realtime import feed
+from pullse.reports import api as reports
+from pullse.reports import counting
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
-from pullse.web import frame
+from pullse.web import frame, patterns
 from pullse.web.frame import Frame, Provider
 
 
@@ -75,6 +78,7 @@ calls: list[Call] = [
     *agents.calls,
     *teams.calls,
     *departures.calls,
+    *reports.calls,
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
@@ -84,6 +88,7 @@ calls: list[Call] = [
     *oidc.calls,
     *access.calls,
     *audit.calls,
+    *jobs_api.calls,
     *health.calls,
     Call(
         "GET",
@@ -97,10 +102,12 @@ calls: list[Call] = [
     ),
 ]
 
-pages: list[Call] = with_ways_back([*frame.pages, *desk.pages, *access_pages.pages])
-places = [*desk.places, *access_pages.places]
+pages: list[Call] = with_ways_back(
+    [*frame.pages, *patterns.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
+)
+places = [*desk.places, *access_pages.places, *operations_pages.places]
 
-slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
+slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}
@@ -142,6 +149,7 @@ def build(
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
         ),
+        schedule=schedule,
         key=os.urandom(32) if secret is None else seals.key(secret, "pages"),
     )
     router = Router([*calls, *pages], frame.told)

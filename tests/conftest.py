@@ -40,7 +40,10 @@ from tests import sockets
 TEMPLATE = "template_pullse"
 SLOW = (
     "tests/access/test_passkeys_chromium.py",
-    "tests/operations/",
+    "tests/operations/test_backup.py",
+    "tests/operations/test_doctor.py",
+    "tests/operations/test_external.py",
+    "tests/operations/test_nginx.py",
     "tests/kit/test_postgres.py",
     "tests/test_serving.py",
     "tests/gateway/test_bounds.py",
@@ -50,6 +53,7 @@ SLOW = (
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
+    "tests/desk/test_live.py",
     "tests/web/test_chromium.py",
 )
 """
@@ -190,6 +194,7 @@ class Clone:
 TABLES = (
     "events",
     "readers",
+    "ticket_counts",
     "jobs",
     "schedules",
     "idempotency_keys",

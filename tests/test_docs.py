@@ -92,6 +92,7 @@ def is_test(file: str, name: str) -> bool:
         "docs/api/agents.md",
         "docs/api/events.md",
         "docs/api/audit.md",
+        "docs/api/operations.md",
         "docs/api/tokens.md",
         "docs/api/sign-in.md",
         "docs/api/single-sign-on.md",

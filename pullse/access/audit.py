@@ -27,6 +27,8 @@ NAMES = (
     "key.created",
     "key.revoked",
     "key.reset",
+    "job.retried",
+    "job.deleted",
     "access.refused",
     "link.made",
     "link.used",

@@ -21,7 +21,9 @@ PERMISSIONS = {
     "tokens:admin": "make, see and revoke everybody's, and those of services",
     "policies:admin": "see and change how everybody has to sign in",
     "audit:read": "read the audit trail",
-    "operations:read": "read metrics",
+    "keys:admin": "see, make and revoke the keys of the gateway",
+    "operations:read": "read metrics, and how pullse is",
+    "operations:admin": "see, retry and delete jobs",
 }
 READING = frozenset(
     {"me:read", "tickets:read", "agents:read", "events:read", "sessions:own", "tokens:own"}

@@ -10,6 +10,7 @@ from schemathesis.specs.openapi import definitions
 
 from pullse import app
 from pullse.access.passkeys.api import MADE, SIGNED
+from pullse.kit.db import Database
 from pullse.kit.guard import OPEN, OPEN_GETS
 from tests.api.calls import Body, change, delete, new_agent, new_ticket
 
@@ -111,8 +112,11 @@ async def test_every_call_tells_of_the_refusals_that_all_share(document: Body) -
 
 
 async def test_real_answers_fit_their_descriptions(
-    client: httpx.AsyncClient, document: Body
+    client: httpx.AsyncClient, document: Body, database: Database
 ) -> None:
+    died = "INSERT INTO jobs (name, attempts, error, dead_at) VALUES ('a.b', 12, 'x', now())"
+    async with database.session() as db:
+        job = f"/api/jobs/{await db.value(f'{died} RETURNING id')}"
     ada = await new_agent(client)
     ticket = await change(
         client, await new_ticket(client), status="resolved", assigned_to=ada["id"]
@@ -216,6 +220,14 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
         ("PATCH", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {"json": {"name": "A"}}),
         ("DELETE", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
+        ("GET", "/api/jobs", "/api/jobs?state=dead", {}),
+        ("GET", "/api/jobs", "/api/jobs?state=late", {}),
+        ("GET", "/api/jobs/schedule", "/api/jobs/schedule", {}),
+        ("GET", "/api/jobs/{job}", job, {}),
+        ("POST", "/api/jobs/{job}/retry", f"{job}/retry", {}),
+        ("POST", "/api/jobs/retry", "/api/jobs/retry", {"json": {}}),
+        ("DELETE", "/api/jobs/{job}", job, {}),
+        ("DELETE", "/api/jobs/{job}", "/api/jobs/0", {}),
         ("GET", "/api/audit", "/api/audit", {}),
         ("GET", "/api/audit", "/api/audit?after=yesterday", {}),
         ("GET", "/api/realtime/token", "/api/realtime/token", {}),

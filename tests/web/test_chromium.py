@@ -12,7 +12,7 @@ from tests.access.people import calling, run
 from tests.access.sign_in import PASSWORD, hire_with_password
 from tests.access.test_passkeys_chromium import DEVICE
 from tests.conftest import serving
-from tests.web.browsing import browser, fill, heading, person, press
+from tests.web.browsing import browser, fill, heading, person, press, sign_out
 from tests.web.test_signing_in import with_other_ways
 from tests.web.visiting import code_of
 
@@ -50,7 +50,7 @@ async def test_a_team_comes_in(
         secret = await second_factor(ada, url)
         assert await ada.locator(".codes code").count() == 10
         assert await ada.locator("copy-text").count() == 0
-        await press(ada, "Sign out")
+        await sign_out(ada)
         await fill(ada, email="ada@example.org", password=PASSWORD)
         await press(ada, "Sign in")
         assert await heading(ada) == "Second factor"

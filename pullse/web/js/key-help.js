@@ -1,7 +1,7 @@
 /* <key-help>: a button, and the dialog with all keys of this page as its markup has them at that
    moment. There single keys are switched off and on, for good on this device. */
 
-import { all, isMac, nameOf, single } from './keys.js'
+import { all, caps, nameOf, single } from './keys.js'
 
 class KeyHelp extends HTMLElement {
   // Lifecycle
@@ -52,11 +52,7 @@ class KeyHelp extends HTMLElement {
     const entry = document.createElement('div')
     const [term, keys] = [document.createElement('dt'), document.createElement('dd')]
     term.textContent = name
-    for (const each of key.split(/[ +]/)) {
-      const cap = document.createElement('kbd')
-      cap.textContent = { Escape: this.dataset.escape, Mod: isMac ? '⌘' : this.dataset.control }[each] ?? each
-      keys.append(cap, ' ')
-    }
+    keys.append(caps(key))
     entry.append(term, keys)
     return entry
   }

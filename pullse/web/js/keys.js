@@ -12,8 +12,11 @@ export const isMac = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?
 /** Where letters are typed, or mean something already. */
 export const isField = (node) => Boolean(node?.closest?.(FIELD))
 
+/** What is in a menu that is not open can be pressed all the same. */
 export const isUsable = (node) =>
-  !node.matches(':disabled, [aria-disabled=true]') && !node.closest('[inert]') && node.checkVisibility({ visibilityProperty: true })
+  !node.matches(':disabled, [aria-disabled=true]') &&
+  !node.closest('[inert], [hidden]') &&
+  (node.checkVisibility({ visibilityProperty: true }) || Boolean(node.closest('[popover]')))
 
 export const currentRow = () => document.activeElement?.closest('[data-row]')
 
@@ -44,9 +47,22 @@ export function nameOf(node) {
   return text.replace(/\s+/g, ' ').trim()
 }
 
+/** What stands on the keys; in the language of the page, which <key-help> knows. */
+export function caps(key = '') {
+  const names = document.querySelector('key-help')?.dataset
+  const all = document.createDocumentFragment()
+  for (const each of key.split(/[ +]/).filter(Boolean)) {
+    const cap = document.createElement('kbd')
+    cap.textContent = { Escape: names.escape, Mod: isMac ? '⌘' : names.control }[each] ?? each
+    all.append(cap, ' ')
+  }
+  return all
+}
+
 /** What a click would do, or where one types, be there. */
 export function press(node) {
   if (!node.matches(TYPED)) return node.click()
+  if (!node.checkVisibility()) node.closest('[popover]')?.showPopover()
   node.focus()
   if (node.matches('select')) showChoices(node)
   else node.select?.()
