@@ -1,6 +1,16 @@
 """The pages of the workspace."""
 
-from pullse.desk.pages import changing, counts, creating, lists, palette, ticket, trashing, undoing
+from pullse.desk.pages import (
+    changing,
+    counts,
+    creating,
+    lists,
+    palette,
+    story,
+    ticket,
+    trashing,
+    undoing,
+)
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
@@ -13,5 +23,6 @@ pages: list[Call] = [
     *changing.pages,
     *undoing.pages,
     *trashing.pages,
+    *story.pages,
 ]
 places: list[Place] = []
