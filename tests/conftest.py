@@ -53,6 +53,7 @@ SLOW = (
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
+    "tests/desk/test_live.py",
     "tests/web/test_chromium.py",
 )
 """
@@ -193,6 +194,7 @@ class Clone:
 TABLES = (
     "events",
     "readers",
+    "ticket_counts",
     "jobs",
     "schedules",
     "idempotency_keys",

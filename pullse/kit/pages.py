@@ -6,13 +6,15 @@ was typed still there (never a password), and leads on with 303 when it is done.
 a script. Who may see a page, and whether a form is our own, is decided where it is for the API.
 """
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pullse.errors import Refusal, Unavailable
-from pullse.kit import reading
+from pullse.kit import events, reading
+from pullse.kit.db import Database
 from pullse.kit.headers import OF_PAGE
 from pullse.kit.web import STATUS, Call, Handler, Headers, Receive, Request, Scope, Send
 
@@ -24,6 +26,7 @@ NEVER_SHOWN = frozenset({"password", "new_password", "repeated", "code"})
 OWN_PATH = re.compile(r"/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,999}")
 HIDDEN = re.compile(r"%(2f|5c|[01][0-9a-f]|7f)|%(?![0-9a-f]{2})", re.IGNORECASE)
 """What some browser or server may take for a slash, or for the end of a line."""
+FRAGMENT = b"fragment="
 NO_PAGES = ("/api/", "/health/", "/metrics")
 
 
@@ -141,7 +144,7 @@ def listed(method: str, path: str, run: Handler, permission: str, query: Any) ->
     return Call(
         method,
         path,
-        run,
+        followed(run) if permission else run,
         "A page",
         "",
         query=query,
@@ -150,6 +153,28 @@ def listed(method: str, path: str, run: Handler, permission: str, query: Any) ->
         is_repeatable=False,
         media_type=HTML,
     )
+
+
+def followed(run: Handler) -> Handler:
+    """
+    A page says where the feed was before anything on it was read, so that an open page misses
+    nothing and is told of nothing twice. A fragment is part of a page that knows already.
+    """
+
+    async def run_from_here(request: Request) -> Any:
+        scope = request.scope
+        if "events:read" in request.actor.rights and FRAGMENT not in scope["query_string"]:
+            with contextlib.suppress(Unavailable):
+                scope["feed"] = await end_of_feed(request.database)
+        return await run(request)
+
+    return run_from_here
+
+
+async def end_of_feed(database: Database) -> str:
+    async with database.session() as db:
+        newest = await events.end(db)
+    return events.cursor(newest.epoch, newest.place)
 
 
 def with_ways_back(pages: Sequence[Call]) -> list[Call]:

@@ -5,19 +5,21 @@ A slice puts its templates into its folder `templates`, lists its pages and its 
 entries of the menu), and answers with `shown`; `app.py` adds them up.
 """
 
+import re
+import zlib
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from minijinja import Environment, safe
+from minijinja import Environment, escape, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
 from pullse.kit import assets, texts
 from pullse.kit.db import Struct
-from pullse.kit.headers import OF_PAGE
+from pullse.kit.headers import OF_ASSET, OF_PAGE
 from pullse.kit.pages import Shown, see, showing, to_sign_in, wants_page
 from pullse.kit.texts import Texts
 from pullse.kit.web import Answer, Call, Headers, Request, Scope
@@ -29,6 +31,8 @@ WAYS_ON = {"second_factor_needed": "/account/second-factor"}
 UNITS = {"year": 31_557_600, "month": 2_629_800, "day": 86_400, "hour": 3600, "minute": 60}
 ASKED = ("tickets:read", "tickets:write", "events:read", "agents:admin", "teams:admin")
 """Rights that templates ask for."""
+TONES = 8
+"""Colours of faces: `person__face` in the style."""
 KEPT = frozenset({b"retry-after", b"connection"})
 """Of the head of an answer in whose place a page is shown."""
 
@@ -70,6 +74,8 @@ class Entry(Struct, frozen=True):
     count: int | None = None
     is_named: bool = False
     key: str = ""
+    is_here: bool = False
+    """Does the page show it?"""
 
 
 class Preferences(Struct, frozen=True):
@@ -205,6 +211,10 @@ def drawn(
             "viewer": viewer,
             "places": places,
             "path": scope["path"],
+            "feed": scope.get("feed"),
+            "agent": None if viewer is None else scope["actor"].id,
+            "release": RELEASE,
+            "address": address_of(scope),
             "refused": False,
             "preferences": preferences,
             "zone": preferences.zone,
@@ -226,6 +236,7 @@ def environment_of(language: Texts) -> Environment:
     )
     for name, value in {
         "t": language.text,
+        "rich": lambda key, **given: rich(language, key, given),
         "say": language.say,
         "language": language.language,
         "asset": lambda asset: safe(ASSETS.address(asset)),
@@ -234,8 +245,30 @@ def environment_of(language: Texts) -> Environment:
         environment.add_global(name, value)
     environment.add_filter("moment", moment)
     environment.add_filter("machine", lambda at: at.isoformat())
+    environment.add_filter("initials", initials)
+    environment.add_filter("tone", tone)
     environment.add_filter("ago", lambda at: ago(language, at, datetime.now(UTC)))
     return environment
+
+
+def rich(language: Texts, key: str, given: Mapping[str, Any]) -> str:
+    """A text whose holes take HTML that templates have made; all else is escaped."""
+    return safe(escape(language.entries[key]).format(**{n: escape(v) for n, v in given.items()}))
+
+
+async def here(request: Request) -> Shown:
+    """Who asks, and what runs here; an open page compares it with who and what it is of."""
+    return Shown(
+        200,
+        b"",
+        [
+            (b"content-type", b"text/plain"),
+            (b"cache-control", b"no-store"),
+            (b"pullse-agent", request.actor.id.encode()),
+            (b"pullse-release", RELEASE.encode()),
+        ],
+        head=OF_ASSET,
+    )
 
 
 def find_template(name: str) -> str | None:
@@ -261,13 +294,34 @@ def ago(language: Texts, at: datetime, now: datetime) -> str:
     return language.text("ago.now")
 
 
+def address_of(scope: Scope) -> str:
+    """The path with what is asked for."""
+    asked = scope["query_string"].decode("latin-1")
+    return f"{scope['path']}?{asked}" if asked else str(scope["path"])
+
+
+def initials(name: str) -> str:
+    """Of the first and the last word; for a face of two letters."""
+    words = [word for word in re.split(r"[^\w]+", name) if word]
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def tone(key: object) -> int:
+    """Which colour of the palette a person has, the same everywhere and for good."""
+    return zlib.crc32(str(key).encode()) % TONES
+
+
 def rights_in(rights: Container[str]) -> dict[str, bool]:
     """For templates: `rights.tickets_write`."""
     return {each.replace(":", "_"): each in rights for each in ASKED}
 
 
 ASSETS = assets.read(HERE)
+RELEASE = f"{__version__}-{ASSETS.version}"
 TEXTS = texts.load(HERE / "texts")
 ENVIRONMENTS = {name: environment_of(each) for name, each in TEXTS.items()}
 
-pages: list[Call] = [showing("/assets/{version}/{name}", ASSETS.show)]
+pages: list[Call] = [
+    showing("/assets/{version}/{name}", ASSETS.show),
+    showing("/here", here, "me:read"),
+]

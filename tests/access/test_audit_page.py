@@ -95,9 +95,9 @@ async def test_services_and_commands_are_called_by_what_they_are(
         await sign_in(client)
         found = rows(await client.get("/audit"))[2:]
     assert re.fullmatch(r"agent:\S+ just now Session ended of \S+ 3 of them", found[0])
-    assert found[1] == "Somebody not signed in just now Sign-in failed no such account"
+    assert found[1] == "Somebody unknown just now Sign-in failed no such account"
     assert found[2] == "Export just now Refused GET /x p"
-    assert found[3] == "Operator, at the command line just now Real-time key revoked pullse.abc"
+    assert found[3] == "The operator just now Real-time key revoked pullse.abc"
 
 
 @pytest.mark.parametrize("name", NAMES)

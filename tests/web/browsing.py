@@ -1,6 +1,6 @@
 """People with their own browsers, a real Chromium each, which must have nothing to complain of."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,13 @@ async def browser() -> AsyncIterator["Browser"]:
 
 
 @asynccontextmanager
-async def person(browser: "Browser", **options: Any) -> AsyncIterator["Page"]:
-    """Somebody's own browser, which must have nothing to complain of in the end."""
+async def person(
+    browser: "Browser", *, expected: Sequence[str] = (), **options: Any
+) -> AsyncIterator["Page"]:
+    """Somebody's own browser, which must have nothing else to complain of in the end."""
     context = await browser.new_context(**options)
     complaints: list[str] = []
-    watch(context, complaints)
+    watch(context, complaints, expected)
     try:
         yield await context.new_page()
         assert complaints == []
@@ -34,9 +36,11 @@ async def person(browser: "Browser", **options: Any) -> AsyncIterator["Page"]:
         await context.close()
 
 
-def watch(context: "BrowserContext", complaints: list[str]) -> None:
+def watch(context: "BrowserContext", complaints: list[str], expected: Sequence[str] = ()) -> None:
+    expected = (*EXPECTED, *expected)
+
     def said(message: Any) -> None:
-        if message.type in ("error", "warning") and not any(e in message.text for e in EXPECTED):
+        if message.type in ("error", "warning") and not any(e in message.text for e in expected):
             complaints.append(message.text)
 
     context.on("console", said)
@@ -47,6 +51,12 @@ async def press(page: "Page", name: str) -> None:
     """A button by what is written on it; until the next page is there."""
     async with page.expect_navigation():
         await page.get_by_role("button", name=name, exact=True).click()
+
+
+async def sign_out(page: "Page") -> None:
+    """By the menu of one's account."""
+    await page.get_by_role("button", name="Account of").click()
+    await press(page, "Sign out")
 
 
 async def fill(page: "Page", **fields: str) -> None:
