@@ -53,6 +53,8 @@ from pullse.operations import pages as operations_pages
 from pullse.preferences import api as preferences
 from pullse.preferences import pages as preference_pages
 from pullse.realtime import feed
+from pullse.reports import api as reports
+from pullse.reports import counting
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
@@ -78,6 +80,7 @@ calls: list[Call] = [
     *agents.calls,
     *teams.calls,
     *departures.calls,
+    *reports.calls,
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
@@ -114,7 +117,7 @@ pages: list[Call] = with_ways_back(
 )
 places = [*desk.places, *preference_pages.places, *access_pages.places, *operations_pages.places]
 
-slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
+slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}
