@@ -1,10 +1,21 @@
 """The pages of the workspace."""
 
-from pullse.desk.pages import changing, counts, creating, palette, story, ticket, trashing, undoing
+from pullse.desk.pages import (
+    changing,
+    counts,
+    creating,
+    lists,
+    palette,
+    story,
+    ticket,
+    trashing,
+    undoing,
+)
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
 pages: list[Call] = [
+    *lists.pages,
     *counts.pages,
     *palette.pages,
     *creating.pages,

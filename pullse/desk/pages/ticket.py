@@ -36,6 +36,8 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edit: Literal["text"] | None = None
     done: Done | None = None
     fragment: Literal["parts", "timeline"] | None = None
+    list: Annotated[str, Meta(max_length=4000)] | None = None
+    """The one that one came from: see lists.find and lists.neighbours."""
 
 
 NOTHING_ASKED = Asked()
