@@ -1,6 +1,6 @@
 """The pages of the workspace."""
 
-from pullse.desk.pages import changing, counts, creating, palette, ticket, trashing, undoing
+from pullse.desk.pages import changing, counts, creating, facts, palette, ticket, trashing, undoing
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
@@ -9,6 +9,7 @@ pages: list[Call] = [
     *palette.pages,
     *creating.pages,
     *ticket.pages,
+    *facts.pages,
     *changing.pages,
     *undoing.pages,
     *trashing.pages,

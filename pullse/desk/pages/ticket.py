@@ -1,7 +1,7 @@
 """/tickets/{number}: one ticket, what happened to it, and the ways to change it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,7 @@ from pullse.kit.web import Request
 from pullse.tickets.actions import no_ticket
 from pullse.tickets.api import as_id, as_number
 from pullse.tickets.model import Priority, Status
-from pullse.web.frame import shown
+from pullse.web.frame import piece, shown
 
 HERE = "/tickets/{ticket}"
 PlaceText = Annotated[str, Meta(max_length=40)]
@@ -39,11 +39,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NOTHING_ASKED = Asked()
-TEMPLATES = {
-    None: "desk/ticket.html",
-    "parts": "desk/ticket_parts.html",
-    "timeline": "desk/ticket_timeline.html",
-}
+PIECES = {"parts": "desk/ticket_parts.html", "timeline": "desk/ticket_timeline.html"}
 MARKS = ("\0mine", "\0theirs")
 """Texts can't have NUL, so a template finds these, and names both sides in its language."""
 
@@ -88,31 +84,37 @@ async def page(
         choices = await queries.choices(db, ticket.team_id)
     entries = [reading.named_entry(each, known) for each in history.entries]
     may_write = "tickets:write" in request.actor.rights
-    return await shown(
-        request,
-        TEMPLATES[asked.fragment],
-        status,
-        form=form,
-        ticket=ticket,
-        assignee=reading.named(agent(ticket.assigned_to), known),
-        team=reading.named(team(ticket.team_id), known),
-        agents=chosen_from([c for c in choices if not c.is_team], ticket.assigned_to, known),
-        teams=chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
-        statuses=list(Status),
-        priorities=list(Priority),
-        me=own_id(request.actor),
-        history=msgspec.structs.replace(history, entries=entries),
-        undo_key=undo_key(request.actor, entries) if may_write and not history.later else None,
-        pointed=asked.fact,
-        may_write=may_write,
-        is_edited=asked.edit == "text" and may_write and ticket.deleted_at is None,
-        done=asked.done,
-        preview=None if preview is None else safe(preview),
-        text=safe(rendered(ticket.description)),
-        conflicts=[collisions.collision(each, known) for each in conflicts],
-        has_saved=has_saved,
-        marks=MARKS,
-    )
+    given: dict[str, Any] = {
+        "form": form,
+        "ticket": ticket,
+        "assignee": reading.named(agent(ticket.assigned_to), known),
+        "team": reading.named(team(ticket.team_id), known),
+        "agents": chosen_from([c for c in choices if not c.is_team], ticket.assigned_to, known),
+        "teams": chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
+        "statuses": list(Status),
+        "priorities": list(Priority),
+        "actor": request.actor.id,
+        "me": own_id(request.actor),
+        "history": msgspec.structs.replace(history, entries=entries),
+        "undo_key": undo_key(request.actor, entries) if may_write and not history.later else None,
+        "pointed": asked.fact,
+        "may_write": may_write,
+        "is_edited": asked.edit == "text" and may_write and may_edit(ticket, form),
+        "done": asked.done,
+        "preview": None if preview is None else safe(preview),
+        "text": safe(rendered(ticket.description)),
+        "conflicts": [collisions.collision(each, known) for each in conflicts],
+        "has_saved": has_saved,
+        "marks": MARKS,
+    }
+    if asked.fragment is not None:
+        return await piece(request, PIECES[asked.fragment], **given)
+    return await shown(request, "desk/ticket.html", status, **given)
+
+
+def may_edit(ticket: Ticket, form: Form) -> bool:
+    """What somebody typed stays, also where the ticket was deleted meanwhile."""
+    return ticket.deleted_at is None or bool(form.given)
 
 
 async def find(db: Db, request: Request) -> Ticket:
