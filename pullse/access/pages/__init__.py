@@ -1,4 +1,4 @@
-"""Pages for signing in, one's account, and who else is there, in which teams; the first page."""
+"""Pages for signing in, one's account, and who else is there, in which teams."""
 
 from pullse.access.pages import (
     account,
@@ -10,14 +10,12 @@ from pullse.access.pages import (
     second_factor,
     sessions,
     sign_in,
-    start,
     teams,
     tokens,
 )
 from pullse.web.frame import Place
 
 pages = [
-    *start.pages,
     *sign_in.pages,
     *links.pages,
     *account.pages,
@@ -31,7 +29,6 @@ pages = [
     *policies.pages,
 ]
 places = [
-    Place("/", "places.start", "home", "me:read", key="g h"),
     Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
     Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
     Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),

@@ -1,10 +1,22 @@
 """The pages of the workspace."""
 
-from pullse.desk.pages import changing, counts, creating, facts, palette, ticket, trashing, undoing
+from pullse.desk.pages import (
+    changing,
+    counts,
+    creating,
+    facts,
+    lists,
+    palette,
+    story,
+    ticket,
+    trashing,
+    undoing,
+)
 from pullse.kit.web import Call
 from pullse.web.frame import Place
 
 pages: list[Call] = [
+    *lists.pages,
     *counts.pages,
     *palette.pages,
     *creating.pages,
@@ -13,5 +25,6 @@ pages: list[Call] = [
     *changing.pages,
     *undoing.pages,
     *trashing.pages,
+    *story.pages,
 ]
 places: list[Place] = []

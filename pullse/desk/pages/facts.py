@@ -40,7 +40,13 @@ async def show(request: Request) -> Shown:
     if asked.fragment:
         return await piece(request, "desk/diff.html", **given)
     may_write = "tickets:write" in request.actor.rights
-    more: dict[str, Any] = {"pointed": None, "undo_key": None, "may_write": may_write}
+    more: dict[str, Any] = {
+        "list_text": "",
+        "more": "",
+        "pointed": None,
+        "undo_key": None,
+        "may_write": may_write,
+    }
     return await shown(request, "desk/fact.html", **given, **more)
 
 
