@@ -202,6 +202,7 @@ TABLES = (
     "idempotency_keys",
     "request_rates",
     "tickets",
+    "preferences",
     "team_members",
     "teams",
     "api_tokens",
