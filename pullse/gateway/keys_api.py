@@ -24,6 +24,8 @@ from pullse.kit.web import Answer, Call, Request, encoded, ok
 
 Operations = dict[str, list[str]]
 Note = Annotated[str, Meta(max_length=200, description="What it is for.")]
+FULL: Operations = {"*": ["*"]}
+"""As `pullse keys create` makes them without a capability."""
 RIGHTS = 'Resources and their operations, such as `{"chat:*":["subscribe"]}`.'
 
 
