@@ -51,12 +51,14 @@ from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health, jobs_api
 from pullse.operations import pages as operations_pages
 from pullse.realtime import feed
+from pullse.reports import api as reports
+from pullse.reports import counting
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures
 from pullse.tickets import jobs as ticket_jobs
-from pullse.web import frame
+from pullse.web import frame, patterns
 from pullse.web.frame import Frame, Provider
 
 
@@ -76,6 +78,7 @@ calls: list[Call] = [
     *agents.calls,
     *teams.calls,
     *departures.calls,
+    *reports.calls,
     *feed.calls,
     *gateway.calls,
     *sign_in.calls,
@@ -100,11 +103,11 @@ calls: list[Call] = [
 ]
 
 pages: list[Call] = with_ways_back(
-    [*frame.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
+    [*frame.pages, *patterns.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
 )
 places = [*desk.places, *access_pages.places, *operations_pages.places]
 
-slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs)
+slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
 schedule: list[Every] = [every for slice_ in slices for every in slice_.schedule]
 reactions: Reactions = {}

@@ -34,6 +34,7 @@ from pullse.kit.proxies import Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.tail import Tail
 from pullse.realtime import ably
+from pullse.reports import counting
 from pullse.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ def readers(settings: Settings, database: Database, tail: Tail) -> dict[str, Cal
     """What reads facts and works through jobs; every process does, and leaders are elected."""
     found: dict[str, Callable[[], Any]] = {
         "jobs": lambda: jobs.work(database, app.jobs, app.schedule),
+        "counts": lambda: counting.run(database),
     }
     if app.reactions:
         found["relay"] = lambda: relay.run(database, tail, app.reactions)

@@ -194,6 +194,7 @@ class Clone:
 TABLES = (
     "events",
     "readers",
+    "ticket_counts",
     "jobs",
     "schedules",
     "idempotency_keys",

@@ -16,6 +16,7 @@ HOUSEKEEPING = frozenset(
         "migrations",
         "schedules",
         "readers",
+        "ticket_counts",
         "jobs",
         "idempotency_keys",
         "channel_horizon",

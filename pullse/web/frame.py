@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from minijinja import Environment, safe
+from minijinja import Environment, escape, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
@@ -74,6 +74,8 @@ class Entry(Struct, frozen=True):
     count: int | None = None
     is_named: bool = False
     key: str = ""
+    is_here: bool = False
+    """Does the page show it?"""
 
 
 class Preferences(Struct, frozen=True):
@@ -234,6 +236,7 @@ def environment_of(language: Texts) -> Environment:
     )
     for name, value in {
         "t": language.text,
+        "rich": lambda key, **given: rich(language, key, given),
         "say": language.say,
         "language": language.language,
         "asset": lambda asset: safe(ASSETS.address(asset)),
@@ -246,6 +249,11 @@ def environment_of(language: Texts) -> Environment:
     environment.add_filter("tone", tone)
     environment.add_filter("ago", lambda at: ago(language, at, datetime.now(UTC)))
     return environment
+
+
+def rich(language: Texts, key: str, given: Mapping[str, Any]) -> str:
+    """A text whose holes take HTML that templates have made; all else is escaped."""
+    return safe(escape(language.entries[key]).format(**{n: escape(v) for n, v in given.items()}))
 
 
 async def here(request: Request) -> Shown:

@@ -14,7 +14,7 @@ from tests.web.visiting import visitor
 
 ROOT = Path(__file__).parents[2] / "pullse"
 TEMPLATES = [*ROOT.glob("*/templates/*.html"), *(ROOT / "web/layouts").glob("*.html")]
-ASKED = re.compile(r"""\bt\(["']([a-z_]+\.[a-z_]+)["']\s*(~)?""")
+ASKED = re.compile(r"""\b(?:t|rich)\(["']([a-z_]+\.[a-z_]+)["']\s*(~)?""")
 ENGLISH = TEXTS[FIRST]
 NAMED = re.compile(r'"([a-z_]+\.[a-z0-9_]+)"')
 BEGUN = re.compile(r'f"([a-z]+\.)(?:[a-z]+_)?{')
@@ -22,7 +22,7 @@ BEGUN = re.compile(r'f"([a-z]+\.)(?:[a-z]+_)?{')
 
 
 def holes(text: str) -> set[str | None]:
-    return {name for _, name, _, _ in string.Formatter().parse(text)}
+    return {name for _, name, _, _ in string.Formatter().parse(text)} - {None}
 
 
 @pytest.mark.parametrize("language", TEXTS)
@@ -39,7 +39,7 @@ def asked_for() -> tuple[set[str], set[str]]:
     for file in TEMPLATES:
         for key, is_part in ASKED.findall(file.read_text()):
             (beginnings if is_part else keys).add(key)
-        beginnings |= set(re.findall(r"""\bt\(["']([a-z_]+\.)["']""", file.read_text()))
+        beginnings |= set(re.findall(r"""\b(?:t|rich)\(["']([a-z_]+\.)["']""", file.read_text()))
         beginnings |= set(re.findall(r"""["'](told\.title_)["']""", file.read_text()))
         keys |= set(re.findall(r"""["'](told\.title)["']""", file.read_text()))
     for file in ROOT.rglob("*.py"):

@@ -1,0 +1,173 @@
+"""/tickets/{number}: one ticket, what happened to it, and the ways to change it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from minijinja import safe
+from msgspec import Meta
+
+from pullse.desk import collisions
+from pullse.desk import ticket_queries as queries
+from pullse.desk.merging import Conflict
+from pullse.desk.text import rendered
+from pullse.desk.ticket_queries import Choice, Name, Ticket
+from pullse.desk.timeline import kinds, reading
+from pullse.desk.timeline.model import Entry, Page, Word
+from pullse.kit.db import Db
+from pullse.kit.events import Actor
+from pullse.kit.pages import EMPTY, Form, Shown, see, showing
+from pullse.kit.web import Request
+from pullse.tickets.actions import no_ticket
+from pullse.tickets.api import as_id, as_number
+from pullse.tickets.model import Priority, Status
+from pullse.web.frame import shown
+
+HERE = "/tickets/{ticket}"
+PlaceText = Annotated[str, Meta(max_length=40)]
+Done = Literal["created", "changed", "undone", "deleted", "restored", "nothing"]
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    fact: Annotated[int, Meta(ge=1)] | None = None
+    before: PlaceText | None = None
+    after: PlaceText | None = None
+    edit: Literal["text"] | None = None
+    done: Done | None = None
+    fragment: Literal["parts", "timeline"] | None = None
+
+
+NOTHING_ASKED = Asked()
+TEMPLATES = {
+    None: "desk/ticket.html",
+    "parts": "desk/ticket_parts.html",
+    "timeline": "desk/ticket_timeline.html",
+}
+MARKS = ("\0mine", "\0theirs")
+"""Texts can't have NUL, so a template finds these, and names both sides in its language."""
+
+
+async def show(request: Request) -> Shown:
+    asked = request.read_query(Asked)
+    number = as_number(request.path_params["ticket"])
+    if number is None:
+        return await lead_on(request)
+    return await page(request, asked)
+
+
+async def lead_on(request: Request) -> Shown:
+    """From the id, which programs have, to the number, which people say."""
+    ticket_id = as_id(request.path_params["ticket"])
+    async with request.database.session() as db:
+        number = await queries.number_of(db, ticket_id, request.actor.teams)
+    if number is None:
+        raise no_ticket()
+    query = request.scope["query_string"].decode("latin-1")
+    return see(f"/tickets/{number}" + (f"?{query}" if query else ""))
+
+
+async def page(
+    request: Request,
+    asked: Asked = NOTHING_ASKED,
+    status: int = 200,
+    *,
+    form: Form = EMPTY,
+    preview: str | None = None,
+    conflicts: Sequence[Conflict] = (),
+    has_saved: bool = False,
+) -> Shown:
+    """The ticket as it is now, with what was typed and what is to say about that."""
+    async with request.database.session() as db:
+        ticket = await find(db, request)
+        history = await history_of(db, ticket, asked)
+        words = [word for each in history.entries for word in reading.words_in(each)]
+        words += collisions.words_in(conflicts)
+        words += [word for word in (agent(ticket.assigned_to), team(ticket.team_id)) if word]
+        known = await reading.names_of(db, words, request.actor.teams)
+        choices = await queries.choices(db, ticket.team_id)
+    entries = [reading.named_entry(each, known) for each in history.entries]
+    may_write = "tickets:write" in request.actor.rights
+    return await shown(
+        request,
+        TEMPLATES[asked.fragment],
+        status,
+        form=form,
+        ticket=ticket,
+        assignee=reading.named(agent(ticket.assigned_to), known),
+        team=reading.named(team(ticket.team_id), known),
+        agents=chosen_from([c for c in choices if not c.is_team], ticket.assigned_to, known),
+        teams=chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
+        statuses=list(Status),
+        priorities=list(Priority),
+        me=own_id(request.actor),
+        history=msgspec.structs.replace(history, entries=entries),
+        undo_key=undo_key(request.actor, entries) if may_write and not history.later else None,
+        pointed=asked.fact,
+        may_write=may_write,
+        is_edited=asked.edit == "text" and may_write and ticket.deleted_at is None,
+        done=asked.done,
+        preview=None if preview is None else safe(preview),
+        text=safe(rendered(ticket.description)),
+        conflicts=[collisions.collision(each, known) for each in conflicts],
+        has_saved=has_saved,
+        marks=MARKS,
+    )
+
+
+async def find(db: Db, request: Request) -> Ticket:
+    """The one that the path names, also in the trash, if it may be seen."""
+    number = as_number(request.path_params["ticket"])
+    if number is None:
+        number = await queries.number_of(
+            db, as_id(request.path_params["ticket"]), request.actor.teams
+        )
+    ticket = None if number is None else await queries.find(db, number, request.actor.teams)
+    if ticket is None:
+        raise no_ticket()
+    return ticket
+
+
+async def history_of(db: Db, ticket: Ticket, asked: Asked) -> Page:
+    if asked.fact is not None:
+        found = await reading.around(db, ticket, asked.fact)
+        if found is not None:
+            return found
+    if asked.before is not None:
+        return await reading.before(db, ticket, reading.place_of(asked.before, "before"))
+    if asked.after is not None:
+        return await reading.after(db, ticket, reading.place_of(asked.after, "after"))
+    return await reading.newest(db, ticket)
+
+
+def undo_key(actor: Actor, entries: Sequence[Entry]) -> int | None:
+    """The fact that the key for it undoes: one's own last change, if that can be undone."""
+    own = [each for each in entries if each.actor == actor.id and each.is_change]
+    return own[-1].id if own and own[-1].is_undoable else None
+
+
+def chosen_from(
+    choices: Sequence[Choice], present: UUID | None, known: dict[str, Name]
+) -> list[Choice]:
+    """Where the present one is none of them (it has left, or there are too many), with it."""
+    if present is None or any(each.id == present for each in choices):
+        return list(choices)
+    name = known.get(str(present))
+    return [Choice(False, present, "" if name is None else name.name, False), *choices]
+
+
+def agent(id_: UUID | None) -> Word | None:
+    return None if id_ is None else Word("agent", str(id_))
+
+
+def team(id_: UUID | None) -> Word | None:
+    return None if id_ is None else Word("team", str(id_))
+
+
+def own_id(actor: Actor) -> str | None:
+    """Of who looks, if that is an agent."""
+    word = kinds.actor(actor.id)
+    return word.value if word.kind == "agent" else None
+
+
+pages = [showing(HERE, show, "tickets:read", query=Asked)]
