@@ -56,6 +56,8 @@ SLOW = (
     "tests/desk/test_drafts.py",
     "tests/desk/test_live.py",
     "tests/desk/test_session_again.py",
+    "tests/desk/test_keys.py",
+    "tests/desk/test_day.py",
     "tests/web/test_chromium.py",
 )
 """
@@ -202,6 +204,7 @@ TABLES = (
     "idempotency_keys",
     "request_rates",
     "tickets",
+    "preferences",
     "team_members",
     "teams",
     "api_tokens",

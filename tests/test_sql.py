@@ -44,6 +44,7 @@ PASSED_ON = {
     ("pullse.tickets.creating", "sql"),  # one of the constants, which are prepared by themselves
     ("pullse.tickets.changing", "sql"),
     ("pullse.tickets.listing", "statement(shape)"),  # all shapes are below
+    ("pullse.tickets.listing", "sql"),  # one of the constants
     ("pullse.gateway.log", "statement"),  # all kinds and orders are below
     ("pullse.operations.holdings", """f'SELECT EXISTS (SELECT FROM {SCHEMA}."{table}")'"""),
 }
@@ -243,12 +244,22 @@ async def test_every_shape_of_the_list_is_a_statement(database: Database) -> Non
         if len(query.status) in (0, 3) and len(query.priority) in (0, 2):
             shape, values = listing.take_apart(query, frozenset({UUID(int=1)}))
             shapes[shape] = len(values) + 1
+    for query in asked(agents=agents, ranges=RANGES[:1], words=[None, "a"], limits=[1, 50]):
+        if len(query.status) in (0, 3) and len(query.priority) in (0, 2):
+            among = None if query.cursor else [UUID(int=1)]
+            shape, values = listing.take_apart(
+                query, frozenset({UUID(int=1)}), brief=True, among=among
+            )
+            shapes[shape] = len(values) + 1
     assert len(shapes) > 700
     async with database.pool.acquire() as connection:
         for shape, given in list(shapes.items())[:: 4 if len(shapes) > 3000 else 1]:
             prepared = await connection.prepare(listing.statement(shape))
             assert len(prepared.get_parameters()) == given, shape
             assert list(misfits(str(shape), prepared.get_attributes(), listing.Row)) == []
+        for sql in (listing.TRASH_SQL, listing.BRIEF_TRASH_SQL):
+            prepared = await connection.prepare(sql)
+            assert list(misfits("trash", prepared.get_attributes(), listing.Row)) == []
 
 
 @dataclass

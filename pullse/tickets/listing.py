@@ -25,6 +25,13 @@ from pullse.tickets.model import URGENCY, Order, Status, TicketQuery
 from pullse.tickets.queries import COLUMNS
 
 NOBODY = "none"
+BRIEF = """id, number, title, status, priority, assigned_to, team_id,
+               created_at, updated_at, version"""
+"""For a page that shows many: without the descriptions, which may be large."""
+NAMES = """,
+                          (SELECT name FROM agents WHERE agents.id = t.assigned_to) AS assignee,
+                          (SELECT name FROM teams WHERE teams.id = t.team_id) AS team"""
+"""What a page says of the ids."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR = struct.Struct(">Bhq16s")
 ORDERS = list(Order)
@@ -47,6 +54,8 @@ class Shape(Struct, frozen=True):
     has_words: bool = False
     has_cursor: bool = False
     at_most: int = 51
+    is_brief: bool = False
+    is_among: bool = False
 
 
 class Page(Struct, frozen=True):
@@ -66,9 +75,21 @@ class Row(Struct, frozen=True):
     id: UUID | None
 
 
-async def search(db: Db, query: TicketQuery, seen: frozenset[UUID] | None) -> Page:
-    """A page of tickets that are not in the trash; `seen` are the caller's teams, as in `Actor`."""
-    shape, values = take_apart(query, seen)
+async def search(
+    db: Db,
+    query: TicketQuery,
+    seen: frozenset[UUID] | None,
+    *,
+    brief: bool = False,
+    among: Sequence[UUID] | None = None,
+) -> Page:
+    """
+    A page of tickets that are not in the trash; `seen` are the caller's teams, as in `Actor`.
+
+    `brief` is without descriptions, with the names of assignee and team; `among` looks at
+    these tickets alone.
+    """
+    shape, values = take_apart(query, seen, brief=brief, among=among)
     if shape.has_words:
         # What a plan costs depends on how common the words are: never a generic one.
         await db.run("SET LOCAL plan_cache_mode = force_custom_plan")
@@ -81,7 +102,13 @@ def page(row: Row, order: Order) -> Page:
     return Page(row.bodies or "", make_cursor(order, row.urgency, row.moment, row.id))
 
 
-def take_apart(query: TicketQuery, seen: frozenset[UUID] | None) -> tuple[Shape, list[Any]]:
+def take_apart(
+    query: TicketQuery,
+    seen: frozenset[UUID] | None,
+    *,
+    brief: bool = False,
+    among: Sequence[UUID] | None = None,
+) -> tuple[Shape, list[Any]]:
     """The shape, and the values of its parameters in their order."""
     statuses = list(dict.fromkeys(query.status))
     urgencies = list(dict.fromkeys(URGENCY[each] for each in query.priority))
@@ -105,7 +132,9 @@ def take_apart(query: TicketQuery, seen: frozenset[UUID] | None) -> tuple[Shape,
         ranges=tuple(ranges),
         has_words=bool(query.q),
         has_cursor=place is not None,
-        at_most=51 if query.limit <= 50 else 201,
+        at_most=next(most + 1 for most in (1, 50, 200) if query.limit <= most),
+        is_brief=brief,
+        is_among=among is not None,
     )
     values: list[Any] = []
     if shape.statuses:
@@ -119,6 +148,8 @@ def take_apart(query: TicketQuery, seen: frozenset[UUID] | None) -> tuple[Shape,
     values += ranges.values()
     if query.q:
         values.append(NEGATIONS.sub("-", query.q))
+    if among is not None:
+        values.append(among)
     if place is not None:
         values += place if by_priority(query.sort) else place[1:]
     return shape, values
@@ -128,7 +159,7 @@ def take_apart(query: TicketQuery, seen: frozenset[UUID] | None) -> tuple[Shape,
 def statement(shape: Shape) -> str:
     """
     The statement for a shape. Parameters: statuses, urgencies, agents, teams, the caller's
-    teams, ranges, words, cursor (urgency when ordered by it, moment, id), and the limit.
+    teams, ranges, words, ids, cursor (urgency when ordered by it, moment, id), and the limit.
     """
     numbers = itertools.count(1)
     statuses = [f"${next(numbers)}" for _ in range(shape.statuses)]
@@ -145,6 +176,8 @@ def statement(shape: Shape) -> str:
         # Separates as the column `words` does, or an address would not be found again.
         words = f"translate(${next(numbers)}, '_@/', ',,,')"
         common.append(f"words @@ websearch_to_tsquery('pg_catalog.english', {words})")
+    if shape.is_among:
+        common.append(f"id = ANY(${next(numbers)}::uuid[])")
     keys = sort_keys(shape.order)
     direction = "DESC" if shape.order.startswith("-") else "ASC"
     if shape.has_cursor:
@@ -152,10 +185,11 @@ def statement(shape: Shape) -> str:
         places = ", ".join(f"${next(numbers)}" for _ in keys)
         common.append(f"({', '.join(keys)}) {sign} ({places})")
     ordering = ", ".join(f"{key} {direction}" for key in keys)
+    columns, names = (BRIEF, NAMES) if shape.is_brief else (COLUMNS, "")
     # Each branch has its own order and limit, so that each is planned for its own index; the
     # limit is in the text, because the planner takes an unknown one for a tenth of the table.
     branches = "\n             UNION ALL\n".join(
-        f"           (SELECT {COLUMNS}, urgency\n"
+        f"           (SELECT {columns}, urgency\n"
         f"              FROM tickets\n"
         f"             WHERE {' AND '.join([*common, *branch])}\n"
         f"          ORDER BY {ordering}\n"
@@ -172,7 +206,7 @@ def statement(shape: Shape) -> str:
                (array_agg(moment))[{limit}] AS moment,
                (array_agg(id))[{limit}] AS id
           FROM (SELECT (SELECT row_to_json(shown)::text
-                          FROM (SELECT {prefixed("t")}) AS shown) AS body,
+                          FROM (SELECT {prefixed(columns, "t")}{names}) AS shown) AS body,
                        urgency, {moment} AS moment, id
                   FROM (
 {branches}
@@ -191,7 +225,11 @@ def conditions(
     by_agent += ["assigned_to IS NULL"] if shape.nobody else []
     by_team = [f"team_id = {each}" for each in teams]
     by_team += ["team_id IS NULL"] if shape.no_team else []
-    if shape.has_words or (is_default and not (statuses or urgencies or by_agent or by_team)):
+    if (
+        shape.has_words
+        or shape.is_among
+        or (is_default and not (statuses or urgencies or by_agent or by_team))
+    ):
         return [
             [
                 *one_of("status", statuses),
@@ -227,8 +265,8 @@ def quoted(words: Any) -> list[str]:
     return [f"'{word}'" for word in words]
 
 
-def prefixed(table: str) -> str:
-    return ", ".join(f"{table}.{name.strip()}" for name in COLUMNS.split(","))
+def prefixed(columns: str, table: str) -> str:
+    return ", ".join(f"{table}.{name.strip()}" for name in columns.split(","))
 
 
 def by_priority(order: Order) -> bool:
@@ -279,33 +317,34 @@ def read_cursor(text: str, order: Order) -> tuple[int, datetime, UUID]:
     return urgency, at, UUID(bytes=id_)
 
 
-async def trash(db: Db, cursor: str | None, limit: int, seen: frozenset[UUID] | None) -> Page:
-    """What was deleted last comes first."""
+async def trash(
+    db: Db, cursor: str | None, limit: int, seen: frozenset[UUID] | None, *, brief: bool = False
+) -> Page:
+    """What was deleted last comes first; `brief` as in `search`."""
     place = None if cursor is None else read_cursor(cursor, Order.NEWEST)
-    row = await db.one(
-        Row,
-        f"""
+    sql = BRIEF_TRASH_SQL if brief else TRASH_SQL
+    row = await db.one(Row, sql, place and place[1], place and place[2], limit, seen)
+    return page(row, Order.NEWEST)
+
+
+def trash_sql(columns: str, names: str = "") -> str:
+    return f"""
         SELECT array_to_string((array_agg(body))[1:$3::integer], ',') AS bodies,
                count(*) > $3 AS has_more,
                0 AS urgency,
                (array_agg(deleted_at))[$3] AS moment,
                (array_agg(id))[$3] AS id
           FROM (SELECT row_to_json(t)::text AS body, deleted_at, id
-                  FROM (SELECT id, number, title, description, status, priority, assigned_to,
-                               team_id, created_at, updated_at, version, deleted_at
-                          FROM tickets
+                  FROM (SELECT {columns}, deleted_at{names}
+                          FROM tickets AS t
                          WHERE deleted_at IS NOT NULL
                            AND {visible("$4::uuid[]")}
                            AND ($1::timestamptz IS NULL OR (deleted_at, id) < ($1, $2::uuid))
                       ORDER BY deleted_at DESC, id DESC
                          LIMIT $3 + 1) AS t) AS page
-        """,
-        place and place[1],
-        place and place[2],
-        limit,
-        seen,
-    )
-    return page(row, Order.NEWEST)
+        """
 
 
 LIST_SQL = statement(Shape(order=Order.NEWEST))
+TRASH_SQL = trash_sql(COLUMNS)
+BRIEF_TRASH_SQL = trash_sql(BRIEF, NAMES)

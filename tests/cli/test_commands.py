@@ -43,9 +43,13 @@ async def test_the_demo_loads_once(pullse_on: On) -> None:
     assert "nothing done" in await pullse_on("demo")
 
     facts = [json.loads(line) for line in (await pullse_on("events")).splitlines()]
-    assert len([each for each in facts if each["name"] == "ticket.created"]) == 8
-    assert len([each for each in facts if each["name"] == "agent.created"]) == 3
-    assert {each["actor"] for each in facts} == {"demo"}
+    assert len([each for each in facts if each["name"] == "ticket.created"]) == 41
+    agents = [each for each in facts if each["name"] == "agent.created"]
+    assert len(agents) == 3
+    by = {f"agent:{each['data']['agent_id']}" for each in agents}
+    assert {each["actor"] for each in facts} == {"demo", *by}
+    told = [each["at"] for each in facts]
+    assert told == sorted(told)
 
 
 async def test_the_demo_leaves_a_used_database_alone(pullse_on: On, database_url: str) -> None:

@@ -45,7 +45,7 @@ async def test_a_team_comes_in(
         await press(ada, "Make my account")
         await fill(ada, email="ada@example.org", password=PASSWORD)
         await press(ada, "Sign in")
-        assert await heading(ada) == "Hello, Ada"
+        assert await heading(ada) == "Mine"
 
         secret = await second_factor(ada, url)
         assert await ada.locator(".codes code").count() == 10
@@ -58,7 +58,7 @@ async def test_a_team_comes_in(
         await press(ada, "Sign in")
         await fill(ada, code=code_of(secret, steps=1))
         await press(ada, "Sign in")
-        assert await heading(ada) == "Hello, Ada"
+        assert await heading(ada) == "Mine"
 
         await ada.get_by_role("link", name="Agents", exact=True).click()
         await fill(ada, email="ben@example.org", name="Ben")
@@ -72,7 +72,7 @@ async def test_a_team_comes_in(
         await press(ben, "Make my account")
         await fill(ben, email="ben@example.org", password=PASSWORD)
         await press(ben, "Sign in")
-        assert await heading(ben) == "Hello, Ben"
+        assert await heading(ben) == "Mine"
         assert await ben.get_by_role("link", name="Agents", exact=True).count() == 0
         await ben.goto(f"{url}/agents")
         assert await heading(ben) == "Not for you"

@@ -52,7 +52,7 @@ async def test_the_first_owner_begins_with_a_link(served: Edge, database: Databa
         assert "set-cookie" not in answer.headers
         assert (await client.get(path)).status_code == 404
         assert led_to(await sign_in(client)) == "/"
-        assert "Hello, Ada" in (await client.get("/")).text
+        assert "<h1>Mine</h1>" in (await client.get("/")).text
 
 
 async def test_an_invited_agent_and_a_reset(served: Edge, database: Database) -> None:
@@ -374,12 +374,12 @@ async def test_pullse_dev_asks_nobody_to_sign_in(database: Database, tail: Tail)
     edge = app.build(database, tail, app.with_tokens(LocalOwner(), database))
     ada = await hire_with_password(database, "Ada", "owner")
     async with visitor(edge, Host="localhost") as client:
-        assert "pullse runs" in (await client.get("/")).text
+        assert "<h1>All open</h1>" in (await client.get("/")).text
         assert str(ada) in (await client.get("/agents")).text
         refused = await client.get("/account")
         assert refused.status_code == 403
         assert 'href="/sign-in"' in refused.text
         assert "nobody has to sign in" in (await client.get("/sign-in")).text
         assert led_to(await sign_in(client)) == "/"
-        assert "Hello, Ada" in (await client.get("/")).text
+        assert "<h1>Mine</h1>" in (await client.get("/")).text
         assert (await client.get("/account")).status_code == 200

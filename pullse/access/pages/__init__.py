@@ -1,8 +1,9 @@
-"""Pages for signing in, one's account, and who else is there, in which teams; the first page."""
+"""Pages for signing in, one's account, and who else is there, in which teams."""
 
 from pullse.access.pages import (
     account,
     agents,
+    audit,
     identities,
     links,
     passkeys,
@@ -10,14 +11,12 @@ from pullse.access.pages import (
     second_factor,
     sessions,
     sign_in,
-    start,
     teams,
     tokens,
 )
 from pullse.web.frame import Place
 
 pages = [
-    *start.pages,
     *sign_in.pages,
     *links.pages,
     *account.pages,
@@ -29,11 +28,12 @@ pages = [
     *agents.pages,
     *teams.pages,
     *policies.pages,
+    *audit.pages,
 ]
 places = [
-    Place("/", "places.start", "home", "me:read", key="g h"),
     Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
     Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
     Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
+    Place("/audit", "places.audit", "journal", "audit:read", "admin"),
     Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]

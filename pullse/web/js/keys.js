@@ -12,8 +12,11 @@ export const isMac = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?
 /** Where letters are typed, or mean something already. */
 export const isField = (node) => Boolean(node?.closest?.(FIELD))
 
+/** What is in a menu that is not open can be pressed all the same. */
 export const isUsable = (node) =>
-  !node.matches(':disabled, [aria-disabled=true]') && !node.closest('[inert]') && node.checkVisibility({ visibilityProperty: true })
+  !node.matches(':disabled, [aria-disabled=true]') &&
+  !node.closest('[inert], [hidden]') &&
+  (node.checkVisibility({ visibilityProperty: true }) || Boolean(node.closest('[popover]')))
 
 export const currentRow = () => document.activeElement?.closest('[data-row]')
 
@@ -59,6 +62,7 @@ export function caps(key = '') {
 /** What a click would do, or where one types, be there. */
 export function press(node) {
   if (!node.matches(TYPED)) return node.click()
+  if (!node.checkVisibility()) node.closest('[popover]')?.showPopover()
   node.focus()
   if (node.matches('select')) showChoices(node)
   else node.select?.()
