@@ -159,6 +159,7 @@ def build(
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
+            connects=gateway.origins(realtime.ably),
         ),
         schedule=schedule,
         key=os.urandom(32) if secret is None else seals.key(secret, "pages"),
