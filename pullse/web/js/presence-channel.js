@@ -7,19 +7,16 @@ import { door, tokenFor } from './realtime-door.js'
 import { SocketLine } from './socket-line.js'
 
 const [CONNECTED, DISCONNECTED, CLOSE, ERROR, ATTACH, ATTACHED] = [4, 6, 7, 9, 10, 11]
-const [PRESENCE, SYNC, AUTH] = [14, 16, 17]
-const [ENTER, UPDATE] = [2, 4]
-const MODES = (1 << 16) | (1 << 19)
-/* To be present, and to hear of others. */
-const HAS_MEMBERS = 1
-const LATER = 60_000
+const [PRESENCE, SYNC, AUTH, ENTER, UPDATE] = [14, 16, 17, 2, 4]
+const MODES = (1 << 16) | (1 << 19) // to be present, and to hear of others
+const [HAS_MEMBERS, LATER] = [1, 60_000]
 
 export class PresenceChannel {
   #name
   #data
   #changed
   #line = null
-  #serial
+  #serial = 0
   #isIn = false
   #members = new Members()
   #pause = new Pause()
@@ -54,15 +51,12 @@ export class PresenceChannel {
     if (this.#isIn) this.#tell(UPDATE)
   }
 
-  retry() {
-    this.#pause.wake()
-  }
+  retry() { this.#pause.wake() }
 
   // Private
 
   async #connect(signal) {
-    const { token } = await tokenFor(this.#name)
-    const address = await door(token)
+    const address = await door((await tokenFor(this.#name)).token)
     if (signal.aborted) return
     this.#serial = 0
     this.#line = new SocketLine(address, (message) => this.#hear(message))

@@ -20,7 +20,8 @@ export async function linesOf(members) {
 async function lineOf(clientId, { state, field }) {
   const name = await nameOf(clientId)
   if (state !== 'editing') return shown('viewing', word('viewing', { name }))
-  const what = /^[a-z]+$/.test(field) && word(`field${field[0].toUpperCase()}${field.slice(1)}`)
+  const isField = typeof field === 'string' && /^[a-z]+$/.test(field)
+  const what = isField && word(`field${field[0].toUpperCase()}${field.slice(1)}`)
   return shown('editing', what ? word('editingField', { name, field: what }) : word('editing', { name }))
 }
 

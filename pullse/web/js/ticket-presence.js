@@ -1,11 +1,12 @@
 /* <ticket-presence channel="ticket:…">: who else looks at this ticket, or writes. What this page
-   says of its own is by the focus: within [data-presence="description"] somebody edits that. Who has
-   left the page behind other tabs is not here. */
+   says of its own is by the focus: in a field of the ticket, or within [data-presence="properties"],
+   somebody edits that. Who has left the page behind other tabs is not here. */
 
 import { PresenceChannel } from './presence-channel.js'
 import { linesOf } from './presence-lines.js'
 
 const BEHIND = 30_000
+const FIELDS = ['title', 'description']
 
 class TicketPresence extends HTMLElement {
   static observedAttributes = ['channel']
@@ -80,7 +81,9 @@ class TicketPresence extends HTMLElement {
 }
 
 function here() {
-  const field = document.activeElement?.closest('[data-presence]')?.dataset.presence
+  const focused = document.activeElement
+  const name = FIELDS.includes(focused?.name) && focused.closest('ticket-page') ? focused.name : null
+  const field = focused?.closest('[data-presence]')?.dataset.presence ?? name
   return field ? { state: 'editing', field } : { state: 'viewing' }
 }
 
