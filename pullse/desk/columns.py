@@ -30,8 +30,11 @@ COLUMNS = (
 )
 NEEDED = "title"
 """It leads to the ticket."""
-DELETED = Column("deleted")
 BY_NAME = {each.name: each for each in COLUMNS}
+OF_TRASH = [
+    *(BY_NAME[name] for name in ("number", "title", "status", "assignee", "team")),
+    Column("deleted"),
+]
 
 
 def chosen(names: Iterable[str]) -> list[Column]:

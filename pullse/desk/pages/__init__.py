@@ -1,6 +1,7 @@
 """The pages of the workspace."""
 
 from pullse.desk.pages import (
+    bulk,
     changing,
     counts,
     creating,
@@ -16,6 +17,7 @@ from pullse.web.frame import Place
 
 pages: list[Call] = [
     *lists.pages,
+    *bulk.pages,
     *counts.pages,
     *palette.pages,
     *creating.pages,
