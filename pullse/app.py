@@ -50,6 +50,8 @@ from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health, jobs_api
 from pullse.operations import pages as operations_pages
+from pullse.preferences import api as preferences
+from pullse.preferences import pages as preference_pages
 from pullse.realtime import feed
 from pullse.reports import api as reports
 from pullse.reports import counting
@@ -86,6 +88,7 @@ calls: list[Call] = [
     *passkeys_by_link.calls,
     *policies.calls,
     *oidc.calls,
+    *preferences.calls,
     *access.calls,
     *audit.calls,
     *jobs_api.calls,
@@ -103,9 +106,16 @@ calls: list[Call] = [
 ]
 
 pages: list[Call] = with_ways_back(
-    [*frame.pages, *patterns.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
+    [
+        *frame.pages,
+        *patterns.pages,
+        *preference_pages.pages,
+        *desk.pages,
+        *access_pages.pages,
+        *operations_pages.pages,
+    ]
 )
-places = [*desk.places, *access_pages.places, *operations_pages.places]
+places = [*desk.places, *preference_pages.places, *access_pages.places, *operations_pages.places]
 
 slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
@@ -145,6 +155,7 @@ def build(
         providers=providers,
         pages=Frame(
             viewer.of,
+            find_preferences=preferences.of,
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],

@@ -56,15 +56,6 @@ async def choices(
     )
 
 
-async def is_new(db: Db) -> bool:
-    """Nobody has been here yet, and nothing has come in."""
-    return bool(
-        await db.value(
-            "SELECT NOT EXISTS (SELECT FROM tickets) AND NOT EXISTS (SELECT FROM agents)"
-        )
-    )
-
-
 async def agent_called(db: Db, text: str) -> UUID:
     """By e-mail address or by whole name. Raises `Invalid` for nobody and for several."""
     rows = await db.rows(

@@ -83,7 +83,7 @@ async def page(
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
         agents, teams = named(wanted)
         choices = await queries.choices(db, agents, teams, request.actor.teams)
-        is_new = not tickets and story.may_load(request) and await queries.is_new(db)
+        emptiness = {} if tickets else await story.emptiness(db, request)
     chosen = columns.chosen(preferences.columns)
     return await shown(
         request,
@@ -99,7 +99,7 @@ async def page(
         teams=offered(choices, "team"),
         is_agent=lists.agent_of(request.actor) is not None,
         orders=list(Order),
-        offers_story=is_new,
+        **emptiness,
         **rows_of(tickets, cursor, wanted, chosen),
         **told(request, form, done),
     )
