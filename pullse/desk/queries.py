@@ -23,6 +23,7 @@ class Choice(Struct, frozen=True):
     name: str
     email: str | None
     is_open: bool
+    is_private: bool
 
 
 async def choices(
@@ -33,14 +34,14 @@ async def choices(
         Choice,
         """
         SELECT 'agent' AS kind, id, name, email,
-               deleted_at IS NULL AND state <> 'disabled' AS is_open
+               deleted_at IS NULL AND state <> 'disabled' AS is_open, false AS is_private
           FROM agents
          WHERE id = ANY(ARRAY(SELECT id FROM agents
                                WHERE deleted_at IS NULL AND state <> 'disabled'
                             ORDER BY name, id
                                LIMIT $4) || $1::uuid[])
          UNION ALL
-        SELECT 'team' AS kind, id, name, NULL AS email, true AS is_open
+        SELECT 'team' AS kind, id, name, NULL AS email, true AS is_open, is_private
           FROM teams
          WHERE id = ANY(ARRAY(SELECT id FROM teams
                                WHERE NOT is_private OR $3::uuid[] IS NULL OR id = ANY($3)
@@ -88,7 +89,7 @@ async def people(
     return await db.all(
         Choice,
         f"""
-        SELECT 'agent' AS kind, id, name, email, true AS is_open
+        SELECT 'agent' AS kind, id, name, email, true AS is_open, false AS is_private
           FROM agents
          WHERE deleted_at IS NULL AND state <> 'disabled'
            AND (starts_with(lower(name), lower($1)) OR starts_with(lower(email), lower($1))

@@ -22,7 +22,7 @@ export async function load(path, options = {}) {
 /** Send a form as it would send itself, with what its button adds. */
 export function send(form, submitter) {
   const body = new URLSearchParams(new FormData(form, submitter))
-  return load(submitter?.formAction || form.action, { method: 'POST', body })
+  return load(submitter?.hasAttribute('formaction') ? submitter.formAction : form.action, { method: 'POST', body })
 }
 
 function nodes(html) {
