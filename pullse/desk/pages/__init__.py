@@ -7,6 +7,7 @@ from pullse.desk.pages import (
     creating,
     facts,
     lists,
+    look,
     palette,
     story,
     ticket,
@@ -19,6 +20,7 @@ from pullse.web.frame import Place
 pages: list[Call] = [
     *lists.pages,
     *bulk.pages,
+    *look.pages,
     *counts.pages,
     *palette.pages,
     *creating.pages,

@@ -92,7 +92,7 @@ async def told(request: Request, kind: Kind, outcome: Outcome, typed: Typed | Ty
     receipt = receipts.receipt(kind, outcome)
     text = receipts.written(request, receipt)
     if typed.fragment is None:
-        return see(back_to(typed.list, text))
+        return see(back_to(typed.list, receipt=text))
     return await piece(request, "desk/list_told.html", receipt=receipt, token=text, text=typed.list)
 
 

@@ -92,13 +92,15 @@ async def page(
         list=wanted,
         is_first=asked.cursor is None,
         edit=asked.edit,
+        open=asked.open,
         heads=[head(each, wanted) for each in chosen],
         chips=chips(wanted),
         names={str(each.id): each.name for each in choices},
         agents=offered(choices, "agent"),
         teams=offered(choices, "team"),
         is_agent=lists.agent_of(request.actor) is not None,
-        orders=list(Order),
+        orders=[(str(each), at(sorted_by(wanted, each))) for each in Order],
+        all_columns=columns.all_of(preferences.columns),
         **emptiness,
         **rows_of(tickets, cursor, wanted, chosen),
         **told(request, form, done),
@@ -177,10 +179,12 @@ async def again(request: Request, text: str, form: Form, status: int) -> Shown:
     return await page(request, asked_before(text), form, status)
 
 
-def back_to(text: str | None, receipt: str) -> str:
+def back_to(text: str | None, *, receipt: str | None = None, open_: str | None = None) -> str:
+    more = [("done", receipt)] if receipt else []
+    more += [("open", open_)] if open_ else []
     if text == IN_TRASH:
-        return f"{TRASH}?done={receipt}"
-    return at([*lists.pairs_of(asked_before(text or "")), ("done", receipt)])
+        return f"{TRASH}?{urlencode(more)}" if more else TRASH
+    return at([*lists.pairs_of(asked_before(text or "")), *more])
 
 
 def asked_before(text: str) -> Asked:
@@ -236,11 +240,15 @@ def head(column: Column, wanted: Wanted) -> Head:
         return Head(column.name)
     now = wanted.query.sort
     following = column.other if now is column.first else column.first
-    sort = [] if following is Order.NEWEST else [("sort", str(following))]
     direction = None
     if now in (column.first, column.other):
         direction = "descending" if now.startswith("-") else "ascending"
-    return Head(column.name, at([*wanted.without("sort"), *sort]), direction)
+    return Head(column.name, at(sorted_by(wanted, following)), direction)
+
+
+def sorted_by(wanted: Wanted, order: Order) -> list[tuple[str, str]]:
+    sort = [] if order is Order.NEWEST else [("sort", str(order))]
+    return [*wanted.without("sort"), *sort]
 
 
 def chips(wanted: Wanted) -> list[Chip]:

@@ -2,6 +2,7 @@
    the list is offered by a quiet button; what belongs no longer stays, dimmed, until then. However
    much happens, it asks for one piece at a time, and not while nobody looks. */
 
+import { Newcomers } from './newcomers.js'
 import { mark, read, renew, rowOf } from './rows.js'
 
 const PAUSE = 400
@@ -10,8 +11,7 @@ const TOLD = ['fact', 'caught-up', 'visibilitychange']
 
 class LiveRows extends HTMLElement {
   #changed = new Set()
-  #new = new Set()
-  #areMany = false
+  #new
   #isBusy = false
   #asked = 0
   #timer
@@ -19,10 +19,12 @@ class LiveRows extends HTMLElement {
   // Lifecycle
 
   connectedCallback() {
+    const button = this.querySelector('button')
+    this.#new = new Newcomers(button, this.dataset.text)
+    button.addEventListener('click', () => this.#list.refresh())
     for (const type of TOLD) document.addEventListener(type, this)
     this.#list.addEventListener('reread', this)
     this.#list.addEventListener('refreshed', this)
-    this.#button.addEventListener('click', this)
   }
 
   disconnectedCallback() {
@@ -34,8 +36,7 @@ class LiveRows extends HTMLElement {
     if (type === 'fact') this.#take(detail)
     if (type === 'caught-up') this.#shown.forEach((row) => this.#changed.add(row.dataset.ticket))
     if (type === 'reread') detail.forEach((id) => this.#changed.add(id))
-    if (type === 'click') return this.#list.refresh()
-    if (type === 'refreshed') return this.#clear()
+    if (type === 'refreshed') this.#new.clear()
     this.#soon()
   }
 
@@ -50,7 +51,7 @@ class LiveRows extends HTMLElement {
     try {
       const found = await read(this.#list, ids)
       for (const id of ids) this.#show(id, found.get(id))
-      this.#announce()
+      this.#new.say()
     } catch {
       ids.forEach((id) => this.#changed.add(id))
       this.#asked = Date.now() + 10 * PAUSE
@@ -67,7 +68,7 @@ class LiveRows extends HTMLElement {
     const row = rowOf(this.#list, id)
     if (row && Number(row.dataset.version) >= data?.version && !row.hasAttribute('aria-busy')) return
     if (row || this.#changed.size < MOST) this.#changed.add(id)
-    else this.#areMany = true
+    else this.#new.more()
   }
 
   #show(id, fresh) {
@@ -75,20 +76,6 @@ class LiveRows extends HTMLElement {
     if (row) fresh ? renew(row, fresh) : mark(row)
     if (!row && fresh && !fresh.hasAttribute('data-off')) this.#new.add(id)
     else this.#new.delete(id)
-  }
-
-  #announce() {
-    const count = this.#new.size
-    const text = this.#areMany || count > MOST ? `${Math.max(count, 1)}+` : `${count}`
-    this.#button.hidden = count === 0 && !this.#areMany
-    if (this.#button.dataset.count !== text) this.#button.querySelector('span').textContent = this.dataset.text.replace('{n}', text)
-    this.#button.dataset.count = text
-  }
-
-  #clear() {
-    this.#new.clear()
-    this.#areMany = false
-    this.#announce()
   }
 
   #soon() {
@@ -104,10 +91,6 @@ class LiveRows extends HTMLElement {
 
   get #shown() {
     return this.#list.querySelectorAll('[data-row]')
-  }
-
-  get #button() {
-    return this.querySelector('button')
   }
 }
 

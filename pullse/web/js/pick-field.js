@@ -1,10 +1,10 @@
 /* <pick-field>: a status, a priority or an assignee in a row opens the choice of them beside it;
    what is chosen is shown at once and sent. Without this the row becomes a form. */
 
+import { place, step } from './beside.js'
 import { load } from './http.js'
 
 const PATIENCE = 150
-const GAP = 4
 
 class PickField extends HTMLElement {
   #cell
@@ -41,13 +41,8 @@ class PickField extends HTMLElement {
   }
 
   keydown(event) {
-    const buttons = [...event.target.closest('form').querySelectorAll('button')]
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
     event.stopPropagation()
-    if (!step || !buttons.length) return
-    event.preventDefault()
-    const at = buttons.indexOf(document.activeElement)
-    buttons[(at + step + buttons.length) % buttons.length].focus()
+    step(event, [...event.target.closest('form').querySelectorAll('button')])
   }
 
   input({ target }) {
@@ -62,12 +57,12 @@ class PickField extends HTMLElement {
     const form = document.getElementById(`pick-${link.dataset.sets}`)
     const typed = form.querySelector('[type=search]')
     form.showPopover()
-    this.#place(form, link)
+    place(form, link)
     if (!typed) return this.#enter(form)
     typed.value = ''
     typed.focus()
     await this.#fill(typed)
-    this.#place(form, link)
+    place(form, link)
   }
 
   async #fill(typed) {
@@ -83,7 +78,8 @@ class PickField extends HTMLElement {
   #enter(form, isToFocus = true) {
     for (const button of form.querySelectorAll('button')) {
       const isNow = button.value === this.#cell.dataset.value
-      button.toggleAttribute('aria-current', isNow)
+      if (isNow) button.setAttribute('aria-current', 'true')
+      else button.removeAttribute('aria-current')
       if (isNow && isToFocus) button.focus()
     }
   }
@@ -91,14 +87,6 @@ class PickField extends HTMLElement {
   #set(form, name, value) {
     const field = form.elements[name] ?? form.appendChild(Object.assign(document.createElement('input'), { type: 'hidden', name }))
     field.value = value
-  }
-
-  #place(form, link) {
-    const { left, top, bottom } = link.getBoundingClientRect()
-    const { width, height } = form.getBoundingClientRect()
-    const isBelow = bottom + GAP + height < innerHeight || top < height
-    form.style.left = `${Math.max(GAP, Math.min(left, innerWidth - width - GAP))}px`
-    form.style.top = `${isBelow ? bottom + GAP : top - height - GAP}px`
   }
 }
 

@@ -7,6 +7,7 @@ import { boxOf } from './rows.js'
 
 const MOST = 200
 const STEPS = { J: 1, K: -1 }
+const TOLD = ['click', 'change', 'keydown', 'refreshed', 'reread']
 
 class SelectRows extends HTMLElement {
   #last = null
@@ -15,7 +16,7 @@ class SelectRows extends HTMLElement {
 
   connectedCallback() {
     this.#all?.removeAttribute('hidden')
-    for (const type of ['click', 'change', 'keydown', 'refreshed', 'reread']) this.closest('ticket-list').addEventListener(type, this)
+    for (const type of TOLD) this.#list.addEventListener(type, this)
     this.#form.addEventListener('reset', () => setTimeout(() => this.#count()))
     this.#count()
   }
@@ -50,12 +51,9 @@ class SelectRows extends HTMLElement {
     const rows = this.#rows
     const next = rows[rows.indexOf(row) + step]
     choose(row, true)
-    if (next) {
-      choose(next, true)
-      next.querySelector('[data-key=o]').focus()
-      next.scrollIntoView({ block: 'nearest' })
-    }
     this.#last = next ?? row
+    choose(this.#last, true)
+    this.#last.querySelector('[data-key=o]').focus()
     this.#count()
   }
 
@@ -85,12 +83,16 @@ class SelectRows extends HTMLElement {
     this.#all.indeterminate = chosen.length > 0 && chosen.length < rows.length
   }
 
+  get #list() {
+    return this.closest('ticket-list')
+  }
+
   get #rows() {
-    return [...this.closest('ticket-list').querySelectorAll('[data-row]')].filter(boxOf)
+    return [...this.#list.querySelectorAll('[data-row]')].filter(boxOf)
   }
 
   get #all() {
-    return this.closest('ticket-list').querySelector('.tickets__all')
+    return this.#list.querySelector('.tickets__all')
   }
 
   get #form() {
