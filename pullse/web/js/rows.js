@@ -9,6 +9,11 @@ export const rowOf = (list, id) => list.querySelector(`[data-row][data-ticket="$
 
 export const boxOf = (row) => row.querySelector('[name=ticket]')
 
+export function choose(row, isChosen) {
+  const box = boxOf(row)
+  if (!box.disabled) box.checked = isChosen
+}
+
 /** The tickets as they are now, by their ids; what is not there (any more) is not in it. */
 export async function read(list, ids) {
   const found = new Map()

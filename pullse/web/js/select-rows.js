@@ -3,7 +3,7 @@
    done to them is there as long as any is chosen. */
 
 import { currentRow, single } from './keys.js'
-import { boxOf } from './rows.js'
+import { boxOf, choose } from './rows.js'
 
 const MOST = 200
 const STEPS = { J: 1, K: -1 }
@@ -98,11 +98,6 @@ class SelectRows extends HTMLElement {
   get #form() {
     return document.getElementById(this.getAttribute('for'))
   }
-}
-
-function choose(row, isChosen) {
-  const box = boxOf(row)
-  if (!box.disabled) box.checked = isChosen
 }
 
 customElements.define('select-rows', SelectRows)
