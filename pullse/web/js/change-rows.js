@@ -1,7 +1,7 @@
 /* <change-rows>: what the forms of a list do to tickets is done in place. What was done is said by
    a toast, from which it is taken back, or by the key u; rows are read anew, whatever came of it. */
 
-import { Refused, send } from './http.js'
+import { send } from './http.js'
 import { rowOf } from './rows.js'
 
 const PATHS = ['/tickets/bulk', '/tickets/undo']
@@ -38,7 +38,7 @@ class ChangeRows extends HTMLElement {
       this.#told(nodes.querySelector('.told'))
       if (form.id === 'bulk') form.reset()
     } catch (error) {
-      this.#refused(error)
+      toast({ text: error.sentence ?? String(error), kind: 'wrong' })
     } finally {
       form.removeAttribute('aria-busy')
       this.#list.dispatchEvent(new CustomEvent('reread', { detail: ids }))
@@ -57,11 +57,6 @@ class ChangeRows extends HTMLElement {
     if (undo) undo.tabIndex = -1
     const action = undo && { label: undo.textContent.trim(), run: () => form.isConnected && form.requestSubmit(undo) }
     toast({ text, action, kind: form.dataset.kind === 'done' ? 'done' : 'wrong' })
-  }
-
-  #refused(error) {
-    const said = error instanceof Refused && error.nodes.querySelector('main p')
-    toast({ text: said ? said.textContent : this.dataset.failed, kind: 'wrong' })
   }
 
   #named(form) {

@@ -32,8 +32,8 @@ class SelectRows extends HTMLElement {
 
   /** The whole cell counts as the box; with Shift, all from the one before. */
   #click({ target, shiftKey }) {
-    const cell = target.closest('[data-column=select]')
-    const row = cell?.closest('[data-row]')
+    const cell = target.closest('[data-row] > [data-column=select]')
+    const row = cell?.parentElement
     if (!row) return
     const box = boxOf(row)
     if (target === cell && !box.disabled) box.checked = !box.checked
@@ -47,12 +47,9 @@ class SelectRows extends HTMLElement {
     const step = STEPS[event.key]
     if (!row || !step || !single.areOn || event.ctrlKey || event.metaKey || event.altKey) return
     event.preventDefault()
-    event.stopPropagation()
     const rows = this.#rows
-    const next = rows[rows.indexOf(row) + step]
-    choose(row, true)
-    this.#last = next ?? row
-    choose(this.#last, true)
+    this.#last = rows[rows.indexOf(row) + step] ?? row
+    for (const each of [row, this.#last]) choose(each, true)
     this.#last.querySelector('[data-key=o]').focus()
     this.#count()
   }
