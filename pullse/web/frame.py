@@ -29,7 +29,14 @@ FIRST = "en"
 WAYS_ON = {"second_factor_needed": "/account/second-factor"}
 """Where one can do something about a refusal."""
 UNITS = {"year": 31_557_600, "month": 2_629_800, "day": 86_400, "hour": 3600, "minute": 60}
-ASKED = ("tickets:read", "tickets:write", "events:read", "agents:admin", "teams:admin")
+ASKED = (
+    "me:write",
+    "tickets:read",
+    "tickets:write",
+    "events:read",
+    "agents:admin",
+    "teams:admin",
+)
 """Rights that templates ask for."""
 TONES = 8
 """Colours of faces: `person__face` in the style."""
