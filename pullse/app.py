@@ -177,6 +177,7 @@ def build(
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
+            connects=gateway.origins(realtime.ably),
         ),
         checkup=checkup,
         schedule=schedule,

@@ -1,11 +1,13 @@
 """The pages of the workspace."""
 
 from pullse.desk.pages import (
+    bulk,
     changing,
     counts,
     creating,
     facts,
     lists,
+    look,
     palette,
     preview,
     story,
@@ -18,6 +20,8 @@ from pullse.web.frame import Place
 
 pages: list[Call] = [
     *lists.pages,
+    *bulk.pages,
+    *look.pages,
     *counts.pages,
     *palette.pages,
     *creating.pages,
