@@ -12,7 +12,7 @@ from msgspec import Meta
 from pullse.desk import collisions, lists
 from pullse.desk import ticket_queries as queries
 from pullse.desk.lists import Wanted
-from pullse.desk.merging import Conflict
+from pullse.desk.merging import FIELDS, Conflict
 from pullse.desk.ticket_queries import Choice, Name, Ticket
 from pullse.desk.timeline import kinds, reading
 from pullse.desk.timeline.model import Entry, Page, Word
@@ -106,6 +106,7 @@ async def page(
     may_write = "tickets:write" in request.actor.rights
     given: dict[str, Any] = {
         "form": form,
+        "fields": FIELDS,
         "ticket": ticket,
         "ways": ways,
         "list_text": "" if ways is None else ways.text,

@@ -73,7 +73,7 @@ class TicketForms extends HTMLElement {
 
   #show(nodes, form) {
     put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)))
-    this.querySelector('[aria-invalid], #conflict, #preview')?.focus()
+    this.querySelector('[aria-invalid], #conflict')?.focus()
   }
 
   #tell() {
