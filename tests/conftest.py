@@ -53,7 +53,11 @@ SLOW = (
     "tests/clients/test_chromium.py",
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
+    "tests/desk/test_drafts.py",
     "tests/desk/test_live.py",
+    "tests/desk/test_session_again.py",
+    "tests/desk/test_keys.py",
+    "tests/desk/test_day.py",
     "tests/web/test_chromium.py",
 )
 """

@@ -41,7 +41,7 @@ async def test_every_change_is_told_in_words(served: Edge, people: tuple[Any, An
         await ada.delete("/api/tickets/1")
         await ada.post("/api/tickets/1/restore")
         assert entries(await ada.get(AT)) == [
-            "The operator’s token created this ticket",
+            "The operator's token created this ticket",
             "Ada set status to In progress, from Open",
             "Ada set priority to Urgent, from Low",
             "Ada assigned this ticket to Ben",
@@ -74,7 +74,7 @@ async def test_it_is_told_in_the_language_of_who_reads(
     [
         ("owner", "The local owner"),
         ("operator", "The operator"),
-        ("token", "The operator’s token"),
+        ("token", "The operator's token"),
         ("system", "pullse"),
         ("demo", "The demo story"),
         ("anonymous", "Somebody unknown"),
@@ -107,7 +107,7 @@ async def test_services_and_those_who_left_are_named(
         assert entries(page) == [
             "A token (API token) created this ticket",
             "Ada assigned this ticket to Zoe (has left)",
-            "The operator’s token took this ticket from Zoe (has left)",
+            "The operator's token took this ticket from Zoe (has left)",
         ]
         assert undoable(page) == []
 
@@ -142,8 +142,8 @@ async def test_a_private_team_is_named_to_its_members_alone(
         await changed(ada, ticket, team_id=None)
         assert entries(await ada.get(AT))[1].endswith("to the team Redundancies")
         assert entries(await ben.get(AT))[1:] == [
-            "Ada gave this ticket to the team a private team",
-            "Ada took this ticket out of the team a private team",
+            "Ada gave this ticket to a private team",
+            "Ada took this ticket out of a private team",
         ]
 
 
@@ -200,7 +200,7 @@ async def test_the_key_undoes_ones_own_last_change(served: Edge, people: tuple[A
     async with at_desk(served) as ada, at_desk(served, "Ben") as ben:
         await changed(ada, ticket, priority="high")
         await changed(ada, ticket, status="closed")
-        await changed(ben, ticket, title="Ben’s")
+        await changed(ben, ticket, title="Ben's")
 
         async def keyed(client: Any) -> list[int]:
             page = (await client.get(AT)).text
@@ -390,7 +390,7 @@ async def test_who_may_only_read_sees_no_undo(served: Edge, database: Database) 
         await changed(operator, ticket, assigned_to=str(ada))
         page = await client.get(AT)
         assert undoable(page) == []
-        assert [each for each in parsed(page).all("form") if each["method"] == "post"] == []
+        assert "/tickets/" not in "".join(str(each["action"]) for each in parsed(page).all("form"))
         for path in ("undo", "changes", "delete", "restore"):
             assert (await send(client, f"{AT}/{path}", {"fact": 2})).status_code == 403
         assert (await client.get(f"/tickets/{uuid4()}")).status_code == 404
