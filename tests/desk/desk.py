@@ -54,7 +54,7 @@ def written(answer: httpx.Response, name: str) -> str:
     """What stands in a field of several lines."""
     found = re.search(rf'<textarea[^>]* name="{name}"[^>]*>\n?(.*?)</textarea>', answer.text, re.S)
     assert found, answer.text
-    return unescape(found[1])
+    return unescape(found[1]).replace("\r\n", "\n")
 
 
 def chosen(answer: httpx.Response, name: str) -> str | None:
@@ -69,6 +69,12 @@ def entries(answer: httpx.Response) -> list[str]:
     """What happened, as it is told."""
     found = re.findall(r"<span data-said>(.*?)</span>(?: <a|</p>)", answer.text, re.S)
     return [" ".join(unescape(re.sub(r"<[^>]+>", "", each)).split()) for each in found]
+
+
+def own(sent: list[str]) -> list[str]:
+    """Statements of the page itself: not of who asks, how they like it, or the end of the feed."""
+    others = ("sessions", "preferences", "feed_epoch")
+    return [each for each in sent if not any(other in each for other in others)]
 
 
 def undoable(answer: httpx.Response) -> list[int]:

@@ -52,7 +52,9 @@ async def test_one_field_that_both_changed_is_shown_with_both(
         assert "Ben changed the title while you wrote" in seen(page)
         assert parsed(page).field("title")["value"] == "Ada's title"
         assert "Ben's title" in seen(page)
-        radios = [each["value"] for each in parsed(page).all("input") if each.get("type") == "radio"]
+        radios = [
+            each["value"] for each in parsed(page).all("input") if each.get("type") == "radio"
+        ]
         assert radios == ["yours", "theirs", "merged"]
         assert (await now(served, ticket))["title"] == "Ben's title"
 
