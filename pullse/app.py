@@ -53,6 +53,7 @@ from pullse.operations import pages as operations_pages
 from pullse.realtime import feed
 from pullse.reports import api as reports
 from pullse.reports import counting
+from pullse.reports import pages as reports_pages
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
@@ -103,9 +104,21 @@ calls: list[Call] = [
 ]
 
 pages: list[Call] = with_ways_back(
-    [*frame.pages, *patterns.pages, *desk.pages, *access_pages.pages, *operations_pages.pages]
+    [
+        *frame.pages,
+        *patterns.pages,
+        *desk.pages,
+        *reports_pages.pages,
+        *access_pages.pages,
+        *operations_pages.pages,
+    ]
 )
-places = [*desk.places, *access_pages.places, *operations_pages.places]
+places = [
+    *desk.places,
+    *reports_pages.places,
+    *access_pages.places,
+    *operations_pages.places,
+]
 
 slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}
