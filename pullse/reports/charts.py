@@ -15,7 +15,18 @@ HEIGHT = 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 26
 GAP = 0.28
 """Of the place that a bar has."""
-MOMENTS: tuple[float, ...] = (1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400, 30 * 86_400, 365 * 86_400)
+MOMENTS: tuple[float, ...] = (
+    1,
+    10,
+    60,
+    600,
+    3600,
+    6 * 3600,
+    86_400,
+    7 * 86_400,
+    30 * 86_400,
+    365 * 86_400,
+)
 """Seconds that people know, for the axis of durations."""
 
 
