@@ -50,6 +50,8 @@ from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
 from pullse.operations import health, jobs_api
 from pullse.operations import pages as operations_pages
+from pullse.preferences import api as preferences
+from pullse.preferences import pages as preference_pages
 from pullse.realtime import feed
 from pullse.reports import api as reports
 from pullse.reports import counting
@@ -87,6 +89,7 @@ calls: list[Call] = [
     *passkeys_by_link.calls,
     *policies.calls,
     *oidc.calls,
+    *preferences.calls,
     *access.calls,
     *audit.calls,
     *jobs_api.calls,
@@ -107,6 +110,7 @@ pages: list[Call] = with_ways_back(
     [
         *frame.pages,
         *patterns.pages,
+        *preference_pages.pages,
         *desk.pages,
         *reports_pages.pages,
         *access_pages.pages,
@@ -116,6 +120,7 @@ pages: list[Call] = with_ways_back(
 places = [
     *desk.places,
     *reports_pages.places,
+    *preference_pages.places,
     *access_pages.places,
     *operations_pages.places,
 ]
@@ -158,6 +163,7 @@ def build(
         providers=providers,
         pages=Frame(
             viewer.of,
+            find_preferences=preferences.of,
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],

@@ -58,7 +58,7 @@ async def load(database: Database) -> bool:
     now = datetime.now(UTC)
     async with database.transaction() as db:
         await db.run("LOCK TABLE agents IN SHARE ROW EXCLUSIVE MODE")
-        if await db.value("SELECT EXISTS (SELECT FROM tickets) OR EXISTS (SELECT FROM agents)"):
+        if not await has_room(db):
             return False
         cast = await hire(db, script)
         await put_back(db, moment(OPENED, now))
@@ -71,6 +71,14 @@ async def load(database: Database) -> bool:
                 await take(db, made[step.ticket], step.what, cast, by=step.by)
             await put_back(db, step.at)
     return True
+
+
+async def has_room(db: Db) -> bool:
+    return bool(
+        await db.value(
+            "SELECT NOT EXISTS (SELECT FROM tickets) AND NOT EXISTS (SELECT FROM agents)"
+        )
+    )
 
 
 async def hire(db: Db, script: Mapping[str, Any]) -> Cast:

@@ -54,6 +54,8 @@ SLOW = (
     "tests/clients/test_event_source.py",
     "tests/clients/test_silence.py",
     "tests/desk/test_live.py",
+    "tests/desk/test_keys.py",
+    "tests/desk/test_day.py",
     "tests/web/test_chromium.py",
 )
 """
@@ -202,6 +204,7 @@ TABLES = (
     "idempotency_keys",
     "request_rates",
     "tickets",
+    "preferences",
     "team_members",
     "teams",
     "api_tokens",

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable
 
 PERMISSIONS = {
     "me:read": "see who one is and what the API offers",
+    "me:write": "say how one wants to see everything",
     "tickets:read": "read tickets, their history and the trash",
     "tickets:write": "create, change, delete and restore tickets",
     "tickets:private": "read and change the tickets of private teams without being in them",
@@ -26,7 +27,15 @@ PERMISSIONS = {
     "operations:admin": "see, retry and delete jobs",
 }
 READING = frozenset(
-    {"me:read", "tickets:read", "agents:read", "events:read", "sessions:own", "tokens:own"}
+    {
+        "me:read",
+        "me:write",
+        "tickets:read",
+        "agents:read",
+        "events:read",
+        "sessions:own",
+        "tokens:own",
+    }
 )
 WORKING = READING | {"tickets:write"}
 EVERYTHING = frozenset(PERMISSIONS)

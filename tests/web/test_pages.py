@@ -165,7 +165,7 @@ async def test_every_page_reads_well_without_looking(served: Edge, database: Dat
             assert len(page.all("h1")) == len(page.all("main")) == 1
             labelled = {each.get("for") for each in page.all("label")}
             for field in [*page.all("input"), *page.all("select")]:
-                is_seen = field.get("type") not in ("hidden", "checkbox")
+                is_seen = field.get("type") not in ("hidden", "checkbox", "radio")
                 if is_seen and not {"aria-hidden", "aria-label"} & set(field):
                     assert field["id"] in labelled
                     assert (

@@ -11,6 +11,7 @@ from msgspec import Meta
 from pullse.desk import columns, lists, queries
 from pullse.desk.columns import Column
 from pullse.desk.lists import Asked, Wanted
+from pullse.desk.pages import story
 from pullse.kit.db import Struct
 from pullse.kit.pages import Shown, see, showing
 from pullse.kit.web import Request
@@ -78,6 +79,7 @@ async def page(request: Request, asked: Asked) -> Shown:
             choices = await queries.choices(
                 db, ids(wanted, "assigned_to"), ids(wanted, "team_id"), request.actor.teams
             )
+        emptiness = {} if tickets else await story.emptiness(db, request)
     return await shown(
         request,
         "desk/list_more.html" if asked.fragment == "more" else "desk/list.html",
@@ -97,6 +99,7 @@ async def page(request: Request, asked: Asked) -> Shown:
         statuses=list(Status),
         priorities=list(Priority),
         orders=list(Order),
+        **emptiness,
     )
 
 

@@ -1,7 +1,13 @@
-"""`/demo`: the demo story, for who looks at an empty desk of `pullse dev`."""
+"""
+A desk without any tickets, which explains itself; and `/demo`, the story for who looks at one of
+`pullse dev`.
+"""
+
+from typing import Any
 
 from pullse import demo
 from pullse.errors import Conflict, Forbidden
+from pullse.kit.db import Db
 from pullse.kit.pages import Shown, doing, read_form, see
 from pullse.kit.web import Request
 
@@ -19,6 +25,15 @@ async def load(request: Request) -> Shown:
     request.services.forget()
     request.services.tail.wake()
     return see("/")
+
+
+async def emptiness(db: Db, request: Request) -> dict[str, Any]:
+    """For a list with nothing on it: is that the whole desk, and may the story come there?"""
+    is_empty = not await db.value("SELECT EXISTS (SELECT FROM tickets)")
+    return {
+        "is_desk_empty": is_empty,
+        "offers_story": is_empty and may_load(request) and await demo.has_room(db),
+    }
 
 
 def may_load(request: Request) -> bool:

@@ -1,0 +1,1 @@
+"""How somebody wants to see everything: look, contrast, density, columns, language, zone."""
