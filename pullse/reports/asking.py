@@ -149,11 +149,13 @@ def by_age(waiting: Sequence[Waiting], today: date) -> dict[tuple[int, str], int
 
 
 def spans(groups: Sequence[Group], measure: str, first: date, last: date, step: int) -> list[Span]:
-    """Also those in which there was nothing."""
+    """Also those in which there was nothing. The last one is whole, the first what remains."""
     found = {
         each.day: took(each) for each in groups if (each.kind, each.measure) == ("days", measure)
     }
-    starts = [first + timedelta(days=day) for day in range(0, (last - first).days + 1, step)]
+    days = (last - first).days + 1
+    starts = [last - timedelta(days=back - 1) for back in range(days // step * step, 0, -step)]
+    starts = starts if days % step == 0 else [first, *starts]
     return [Span(start, found.get(start, Took())) for start in starts]
 
 

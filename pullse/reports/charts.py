@@ -6,13 +6,16 @@ it (reports/templates/charts.html), once wide and once for a phone.
 import math
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 
 from pullse.kit.db import Struct
-from pullse.reports.asking import AGES, PRIORITIES, Insight, Span, Took
+from pullse.reports.asking import AGES, PRIORITIES, WEEK, Insight, Span, Took
+from pullse.reports.insight_queries import Flow
 
-WIDE, NARROW = 720, 340
+WIDE, NARROW = 720, 300
 HEIGHT = 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 12, 26
+DAYS_AT_MOST = 120
 GAP = 0.28
 """Of the place that a bar has."""
 MOMENTS: tuple[float, ...] = (
@@ -64,6 +67,8 @@ class Day(Struct, frozen=True):
 class FlowChart(Struct, frozen=True):
     width: int
     height: int
+    step: int
+    """Days that are one here."""
     days: Sequence[Day]
     line: str
     """Points of a polyline, of what was resolved."""
@@ -126,12 +131,15 @@ class Range(Struct, frozen=True):
 
 
 def flow(insight: Insight, width: int) -> FlowChart:
-    most = max([1, *(max(each.created, each.resolved) for each in insight.flow)])
+    """By day as long as days can be told apart, else by week."""
+    step = 1 if len(insight.flow) <= DAYS_AT_MOST else WEEK
+    found = summed(insight.flow, step)
+    most = max([1, *(max(each.created, each.resolved) for each in found)])
     marks = steps(most)
     top = marks[-1]
-    place = (width - LEFT - RIGHT) / len(insight.flow)
+    place = (width - LEFT - RIGHT) / len(found)
     days, dots = [], []
-    for index, each in enumerate(insight.flow):
+    for index, each in enumerate(found):
         x = LEFT + index * place
         y = down(each.created / top)
         bar = Bar(rounded(x + place * GAP / 2), y, rounded(place * (1 - GAP)), rounded(foot() - y))
@@ -140,12 +148,27 @@ def flow(insight: Insight, width: int) -> FlowChart:
     return FlowChart(
         width,
         HEIGHT,
+        step,
         days,
         points(dots),
         dots if place > 6 else [],
         [Mark(down(mark / top), mark) for mark in marks],
-        dates([each.day for each in insight.flow], width),
+        dates([each.day for each in found], width),
     )
+
+
+def summed(flow: Sequence[Flow], step: int) -> list[Flow]:
+    """The last stretch is whole, and the first one is what remains."""
+    rest = len(flow) % step
+    starts = [*([0] if rest else []), *range(rest, len(flow), step)]
+    return [
+        Flow(
+            part[0].day,
+            sum(each.created for each in part),
+            sum(each.resolved for each in part),
+        )
+        for part in (flow[at:end] for at, end in pairwise([*starts, len(flow)]))
+    ]
 
 
 def times(spans: Sequence[Span], width: int) -> TimesChart | None:
@@ -178,8 +201,8 @@ def times(spans: Sequence[Span], width: int) -> TimesChart | None:
 
 
 def backlog(insight: Insight, width: int) -> BacklogChart:
-    first = 104 if width == WIDE else 78
-    last = 56 if width == WIDE else 40
+    first = 104 if width == WIDE else 70
+    last = 56 if width == WIDE else 32
     row, head = 30, 26
     place = (width - first - last) / len(PRIORITIES)
     number = 40 if width == WIDE else 30

@@ -126,13 +126,15 @@ async def backlog(db: Db, wanted: Filter) -> list[Waiting]:
 async def groups(db: Db, wanted: Filter, first: date, last: date, *, step: int) -> list[Group]:
     """
     What was created, assigned and resolved in these days, and the backlog of now: together, by
-    stretches of `step` days, by team and by agent.
+    stretches of `step` days that end with the last one, by team and by agent.
     """
     return await db.all(
         Group,
         f"""
         WITH found AS MATERIALIZED (
-            SELECT measure, $6::date + (day - $6::date) / $8::integer * $8::integer AS day,
+            SELECT measure,
+                   greatest($6::date, $7::date + 1 - ($7::date - day + $8::integer) / $8::integer
+                                                     * $8::integer) AS day,
                    team_id, assigned_to, bucket, count
               FROM ticket_rollups
              WHERE ((measure IN ('created', 'assigned', 'resolved') AND day BETWEEN $6 AND $7)
