@@ -28,6 +28,8 @@ from pullse.desk import pages as desk
 from pullse.desk import side
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
+from pullse.gateway import keys_api
+from pullse.gateway import pages as gateway_pages
 from pullse.gateway.auth import Keyring
 from pullse.gateway.holders import Holders
 from pullse.gateway.keys import DevKey, claim
@@ -59,7 +61,7 @@ from pullse.reports import pages as reports_pages
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
-from pullse.tickets import departures
+from pullse.tickets import departures, markdown_api
 from pullse.tickets import jobs as ticket_jobs
 from pullse.web import frame, patterns
 from pullse.web.frame import Frame, Provider
@@ -78,12 +80,14 @@ OFF = Realtime()
 
 calls: list[Call] = [
     *tickets.calls,
+    *markdown_api.calls,
     *agents.calls,
     *teams.calls,
     *departures.calls,
     *reports.calls,
     *feed.calls,
     *gateway.calls,
+    *keys_api.calls,
     *sign_in.calls,
     *passkeys.calls,
     *passkeys_by_link.calls,
@@ -114,6 +118,7 @@ pages: list[Call] = with_ways_back(
         *desk.pages,
         *reports_pages.pages,
         *access_pages.pages,
+        *gateway_pages.pages,
         *operations_pages.pages,
     ]
 )
@@ -122,6 +127,7 @@ places = [
     *reports_pages.places,
     *preference_pages.places,
     *access_pages.places,
+    *gateway_pages.places,
     *operations_pages.places,
 ]
 
@@ -167,6 +173,7 @@ def build(
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
+            connects=gateway.origins(realtime.ably),
         ),
         schedule=schedule,
         key=os.urandom(32) if secret is None else seals.key(secret, "pages"),

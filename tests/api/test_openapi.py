@@ -130,6 +130,7 @@ async def test_real_answers_fit_their_descriptions(
     made = await client.post("/api/teams", json={"name": "Billing"})
     team = f"/api/teams/{made.json()['data']['id']}"
     member = "/api/teams/{team}/members/{agent}"
+    keys = "/api/realtime/keys"
     verification = "/api/audit/verification"
     enter, link = "/api/session/passkey", "/api/links/{link}/passkey"
     policies = {"second_factor": False, "single_sign_on": False}
@@ -196,6 +197,8 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/policies", "/api/policies", {}),
         ("PUT", "/api/policies", "/api/policies", {"json": policies}),
         ("PUT", "/api/policies", "/api/policies", {"json": policies | {"single_sign_on": True}}),
+        ("POST", "/api/markdown", "/api/markdown", {"json": {"text": "*a*"}}),
+        ("POST", "/api/markdown", "/api/markdown", {"json": {"text": 1}}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),
@@ -229,6 +232,11 @@ async def test_real_answers_fit_their_descriptions(
         ("POST", "/api/jobs/retry", "/api/jobs/retry", {"json": {}}),
         ("DELETE", "/api/jobs/{job}", job, {}),
         ("DELETE", "/api/jobs/{job}", "/api/jobs/0", {}),
+        ("GET", keys, keys, {}),
+        ("GET", keys, f"{keys}?cursor=x", {}),
+        ("POST", keys, keys, {"json": {"note": "A page"}}),
+        ("POST", keys, keys, {"json": {"capability": {"a": ["fly"]}}}),
+        ("DELETE", f"{keys}/{{key}}", f"{keys}/pullse.nothing", {}),
         ("GET", "/api/audit", "/api/audit", {}),
         ("GET", "/api/audit", "/api/audit?after=yesterday", {}),
         ("POST", verification, verification, {"json": {"expect": "ab" * 32}}),
