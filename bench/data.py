@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pullse.kit.markdown import VERSION, render
+
 # In the databases that calls are compared on.
 TICKETS = 10_000
 
@@ -23,7 +25,7 @@ AGENTS = 10
 UNASSIGNED = 0.25
 # The order of the columns that `tickets()` yields; number, version, … keep their defaults.
 COLUMNS = ("id", "title", "description", "status", "priority", "assigned_to", "created_at",
-           "updated_at")  # fmt: skip
+           "updated_at", "description_html", "description_html_version")  # fmt: skip
 
 # The commonest first; the English stop words among them before "printer".
 COMMON = (Path(__file__).parent / "words.txt").read_text().split()
@@ -84,15 +86,18 @@ def tickets(count: int) -> Iterator[tuple[Any, ...]]:
     assignees = [agent_id(number) for number in range(1, AGENTS + 1)]
     for number in range(1, count + 1):
         created = last - step * (count - number)
+        title, description = writer.title(), writer.description()
         yield (
             ticket_id(number),
-            writer.title(),
-            writer.description(),
+            title,
+            description,
             rng.choices(STATUSES, STATUS_WEIGHTS)[0],
             rng.choices(PRIORITIES, PRIORITY_WEIGHTS)[0],
             None if rng.random() < UNASSIGNED else rng.choice(assignees),
             created,
             created + timedelta(minutes=rng.randint(0, 3000)),
+            render(description),
+            VERSION,
         )
 
 

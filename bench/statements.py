@@ -6,6 +6,7 @@ that we are compared with is rather too high than too low.
 
 from bench import data
 from bench.pgbench import CLIENTS, ID, script
+from pullse.kit.markdown import render
 from pullse.tickets import changing, creating, listing, queries
 
 TEXTS = 40
@@ -29,16 +30,17 @@ def create() -> list[str]:
             {
                 1: "ARRAY[uuidv7()]",
                 2: f"ARRAY['{writer.title()}']",
-                3: f"ARRAY['{writer.description()}']",
+                3: f"ARRAY['{description}']",
                 4: "ARRAY['low']",
                 5: "ARRAY['open']",
                 6: "ARRAY[NULL]",
                 7: "ARRAY['token']",
                 8: "ARRAY['0123456789abcdef01234567']",
                 9: "ARRAY[NULL]",
+                10: f"ARRAY['{render(description)}']",
             },
         )
-        for _ in range(TEXTS)
+        for description in (writer.description() for _ in range(TEXTS))
     ]
 
 
@@ -64,6 +66,7 @@ def change(tickets: int) -> list[str]:
                 11: "ARRAY[false]",
                 12: "ARRAY[NULL]",
                 13: "ARRAY[NULL]",
+                14: "ARRAY[NULL]",
             },
             "n :n + 1",
             f"i :client_id * {own} + :n % {own} + 1",

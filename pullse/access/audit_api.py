@@ -10,6 +10,7 @@ from msgspec import Meta
 from pullse.access import audit
 from pullse.access.audit import NAMES, START, Place
 from pullse.errors import Invalid
+from pullse.kit.audit import Link, Verdict, verify
 from pullse.kit.web import Answer, Call, Request, encoded, ok
 
 CURSOR = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([0-9]{1,18})")
@@ -39,6 +40,41 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actor: Annotated[str, Meta(max_length=200, description="What this actor did.")] | None = None
 
 
+VERIFIED_AT_ONCE = 50_000
+"""Rows, for which a walk takes some seconds."""
+
+Hash = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$", description="SHA-256, in hexadecimal.")]
+
+
+class Walk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    expect: Annotated[
+        Hash | None, Meta(description="One that was kept elsewhere: its row must still be there.")
+    ] = None
+    after: Annotated[
+        Annotated[str, Meta(max_length=40)] | None,
+        Meta(description="To go on: `cursor` of the answer before."),
+    ] = None
+    hash: Annotated[Hash | None, Meta(description="And its `hash`.")] = None
+
+
+class Flaw(msgspec.Struct, frozen=True):
+    place: Annotated[str, Meta(description="The cursor of a row, `end` or `days`.")]
+    text: str
+
+
+class Verification(msgspec.Struct, frozen=True):
+    is_whole: Annotated[
+        bool, Meta(description="All rows there were; else go on with `after` and `hash`.")
+    ]
+    count: Annotated[int, Meta(description="Rows that were looked at.")]
+    cursor: Annotated[str | None, Meta(description="Of the last of them.")]
+    hash: Annotated[str, Meta(description="Of the last of them: keep it elsewhere.")]
+    has_expected: Annotated[
+        bool, Meta(description="The row of `expect` was among them; go on without it then.")
+    ]
+    flaws: Annotated[list[Flaw], Meta(description="100 at most; none: nothing was edited.")]
+
+
 async def index(request: Request) -> Answer:
     query = request.read_query(AuditQuery)
     unknown = [name for name in query.name if name not in NAMES]
@@ -53,14 +89,36 @@ async def index(request: Request) -> Answer:
     return ok(request, f'{{"records":[{records}],"next_cursor":{following},"cursor":{cursor}}}')
 
 
-def place_of(text: str) -> Place:
+async def verification(request: Request) -> Answer:
+    verdict = await walked(request, await request.read_body(Walk))
+    flaws = [Flaw(each.place, each.text) for each in verdict.findings]
+    cursor = None if verdict.last is None else verdict.last.place
+    newest, has_expected = verdict.newest.hex(), verdict.has_expected
+    found = Verification(verdict.is_whole, verdict.count, cursor, newest, has_expected, flaws)
+    return ok(request, encoded(found))
+
+
+async def walked(request: Request, walk: Walk) -> Verdict:
+    """Raises `Invalid` for half of a place to go on from."""
+    after = None
+    if (walk.after is None) != (walk.hash is None):
+        raise Invalid.field("hash", "`after` and `hash` belong together.")
+    if walk.after is not None and walk.hash is not None:
+        place = place_of(walk.after)
+        after = Link(place.day, place.number, bytes.fromhex(walk.hash))
+    expected = None if walk.expect is None else bytes.fromhex(walk.expect)
+    async with request.database.session() as db:
+        return await verify(db, expected=expected, after=after, most=VERIFIED_AT_ONCE)
+
+
+def place_of(text: str, name: str = "after") -> Place:
     found = CURSOR.fullmatch(text)
     try:
         if found is not None:
             return Place(date.fromisoformat(found[1]), int(found[2]))
     except ValueError:
         pass
-    raise Invalid.field("after", "This is not a cursor of the audit trail.")
+    raise Invalid.field(name, "This is not a cursor of the audit trail.")
 
 
 EXAMPLE = {
@@ -89,6 +147,28 @@ calls = [
         data=AuditPage,
         example={"records": [EXAMPLE], "next_cursor": None, "cursor": "2026-11-22.2"},
         tag="access",
+        permission="audit:read",
+    ),
+    Call(
+        "POST",
+        "/api/audit/verification",
+        verification,
+        "Verify the audit trail, or the next part of it",
+        "Audit trail has been verified.",
+        body=Walk,
+        body_example={"expect": EXAMPLE["hash"]},
+        data=Verification,
+        example={
+            "is_whole": True,
+            "count": 1204,
+            "cursor": EXAMPLE["cursor"],
+            "hash": EXAMPLE["hash"],
+            "has_expected": True,
+            "flaws": [],
+        },
+        tag="access",
+        description="Rows are walked from the oldest, 50,000 in an answer. See docs/api/audit.md.",
+        is_repeatable=False,
         permission="audit:read",
     ),
 ]

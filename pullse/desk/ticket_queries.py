@@ -10,6 +10,7 @@ from uuid import UUID
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Place
 from pullse.tickets.access import seen_by, visible
+from pullse.tickets.rendering import HTML
 
 CHOICES_AT_MOST = 500
 """Agents, and teams, that a ticket can be given to on its page; the API takes any."""
@@ -34,6 +35,8 @@ class Ticket(Struct, frozen=True):
     updated_at: datetime
     version: int
     deleted_at: datetime | None
+    html: str | None
+    """See tickets/rendering.py."""
 
 
 class Fact(Struct, frozen=True):
@@ -95,7 +98,7 @@ async def find(db: Db, number: int, teams: frozenset[UUID] | None) -> Ticket | N
         Ticket,
         f"""
         SELECT id, number, title, description, status, priority, assigned_to, team_id,
-               created_at, updated_at, version, deleted_at
+               created_at, updated_at, version, deleted_at, {HTML} AS html
           FROM tickets
          WHERE number = $1 AND {visible("$2::uuid[]")}
         """,

@@ -21,7 +21,8 @@ from pullse.kit.events import Actor
 LOCK = 0x6175646974  # "audit"
 """One writer at a time; the next one reads the hash that this one wrote."""
 ZERO = bytes(32)
-PORTION = 1000
+PORTION = 250
+"""Rows looked at without a pause for others, some milliseconds."""
 FINDINGS_AT_MOST = 100
 
 
@@ -58,12 +59,30 @@ class Finding(Struct, frozen=True):
     text: str
 
 
+class Link(Struct, frozen=True):
+    """What the next row has to fit to."""
+
+    day: date
+    number: int
+    hash: bytes
+
+    @property
+    def place(self) -> str:
+        return f"{self.day}.{self.number}"
+
+
 class Verdict(Struct, frozen=True):
-    """`newest` is the hash to keep elsewhere."""
+    """
+    `newest` is the hash to keep elsewhere, of the row at `last`. `is_whole`: there is nothing
+    behind it; `has_expected`: the row whose hash was kept is among those that were looked at.
+    """
 
     count: int
     newest: bytes
     findings: list[Finding]
+    last: Link | None = None
+    is_whole: bool = True
+    has_expected: bool = False
 
 
 async def record(db: Db, name: str, *, by: Actor, data: dict[str, Any]) -> None:
@@ -130,31 +149,39 @@ def canonical(entry: Entry) -> bytes:
     return text.encode()
 
 
-async def verify(db: Db, *, expected: bytes | None = None) -> Verdict:
+async def verify(
+    db: Db, *, expected: bytes | None = None, after: Link | None = None, most: int | None = None
+) -> Verdict:
     """
-    Walk the whole chain, in portions, and say where it is broken.
+    Walk the chain, in portions, and say where it is broken.
 
-    `expected`: a hash that was kept elsewhere; the row that had it must still be there.
+    `expected`: a hash that was kept elsewhere; the row that had it must still be there. `after`
+    and `most` are for a walk in parts: from where the last one ended, and how many rows.
     """
     odd = await without_time(db)
     if odd:
         text = f"{odd} rows have a day or a moment that no clock shows: they were put in or edited"
         return Verdict(0, ZERO, [Finding("days", text)])
     findings: list[Finding] = []
-    before: Entry | None = None
+    before = after
     count = 0
-    is_found = expected in (None, ZERO)
-    async for entry in entries(db):
+    is_found, is_whole = expected in (None, ZERO), True
+    async for entry in entries(db, after):
+        if count == most:
+            is_whole = False
+            break
         wrong = flaw(entry, before)
         if wrong is not None and len(findings) < FINDINGS_AT_MOST:
             findings.append(Finding(entry.place, wrong))
         is_found = is_found or entry.hash == expected
-        before = entry
+        before = Link(entry.day, entry.number, entry.hash)
         count += 1
-    if not is_found:
+    if is_whole and not is_found:
         text = "no row has the hash that was kept: the newest rows were removed, or all rewritten"
         findings.append(Finding("end", text))
-    return Verdict(count, before.hash if before else ZERO, findings)
+    newest = before.hash if before else ZERO
+    has_expected = expected is not None and is_found
+    return Verdict(count, newest, findings, before, is_whole, has_expected)
 
 
 async def without_time(db: Db) -> int:
@@ -170,9 +197,9 @@ async def without_time(db: Db) -> int:
     )
 
 
-async def entries(db: Db) -> AsyncIterator[Entry]:
+async def entries(db: Db, after: Link | None = None) -> AsyncIterator[Entry]:
     """All, oldest first. Rows are committed in this order, so none can slip in behind."""
-    day, number = date.min, 0  # before all that have a time
+    day, number = (after.day, after.number) if after else (date.min, 0)  # before all with a time
     while True:
         found = await db.all(
             Entry,
@@ -194,7 +221,7 @@ async def entries(db: Db) -> AsyncIterator[Entry]:
         day, number = found[-1].day, found[-1].number
 
 
-def flaw(entry: Entry, before: Entry | None) -> str | None:
+def flaw(entry: Entry, before: Link | None) -> str | None:
     """What is wrong with a row, seen from the one before it."""
     is_first = before is None or entry.day != before.day
     due = 1 if before is None or is_first else before.number + 1

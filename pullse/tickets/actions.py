@@ -9,12 +9,14 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from pullse.errors import Invalid, NotFound, Stale
 from pullse.kit.db import Database, Db
 from pullse.kit.events import Actor
 from pullse.kit.ids import uuid7
 from pullse.kit.loader import gather
+from pullse.kit.markdown import rendered
 from pullse.tickets import changing, creating, queries
 from pullse.tickets.changing import Changed, Wish
 from pullse.tickets.creating import Creation
@@ -25,7 +27,11 @@ ANY_VERSION: list[int] | None = None
 
 
 async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
-    made = await creating.create(db, Creation(uuid7(), new, by))
+    return await create_one(db, new, await rendered(new.description), by=by)
+
+
+async def create_one(db: Db, new: NewTicket, html: str, *, by: Actor) -> Shown:
+    made = await creating.create(db, Creation(uuid7(), new, html, by))
     if made is None:
         check(await queries.named(db, new.assigned_to, new.team_id))
         unknown_agent()  # it was not there a moment ago
@@ -34,10 +40,11 @@ async def create(db: Db, new: NewTicket, *, by: Actor) -> Shown:
 
 async def create_soon(database: Database, new: NewTicket, *, by: Actor) -> Shown:
     """As `create`, committed on return, in one statement with all that are created right now."""
-    made = await gather(database, creating.create_unhindered, Creation(uuid7(), new, by))
+    html = await rendered(new.description)
+    made = await gather(database, creating.create_unhindered, Creation(uuid7(), new, html, by))
     if made is None:
         async with database.session() as db:
-            made = await create(db, new, by=by)
+            made = await create_one(db, new, html, by=by)
     return made
 
 
@@ -50,8 +57,19 @@ async def change(
     by: Actor,
 ) -> Changed:
     """Writing what is there already changes nothing and records nothing."""
-    done = await changing.change(db, Wish(ticket_id, changes, if_match, by))
-    return await checked(db, done, ticket_id, if_match)
+    return await change_one(db, await wish_of(ticket_id, changes, if_match, by))
+
+
+async def change_one(db: Db, wish: Wish) -> Changed:
+    return await checked(db, await changing.change(db, wish), wish.id, wish.if_match)
+
+
+async def wish_of(
+    ticket_id: UUID, changes: TicketChanges, if_match: list[int] | None, by: Actor
+) -> Wish:
+    text = changes.description
+    html = None if text is UNSET else await rendered(text)
+    return Wish(ticket_id, changes, if_match, by, html)
 
 
 async def change_soon(
@@ -63,12 +81,12 @@ async def change_soon(
     by: Actor,
 ) -> Changed:
     """As `change`, committed on return, in one statement with all that are changed right now."""
-    wish = Wish(ticket_id, changes, if_match, by)
+    wish = await wish_of(ticket_id, changes, if_match, by)
     done = await gather(database, changing.change_unhindered, wish, key=ticket_id)
     if done is not None and done.is_fresh:
         return done
     async with database.session() as db:
-        return await change(db, ticket_id, changes, if_match=if_match, by=by)
+        return await change_one(db, wish)
 
 
 async def checked(

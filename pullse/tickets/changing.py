@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Actor
+from pullse.kit.markdown import VERSION
 from pullse.tickets.access import as_text, seen_by, visible
 from pullse.tickets.model import TicketChanges
 from pullse.tickets.queries import COLUMNS, OWN_TX, SKIP
@@ -36,12 +37,13 @@ def change_sql(lock: str) -> str:
             SELECT id, title, description, status, priority, is_assigned, assigned_to,
                    string_to_array(if_match, ',')::integer[] AS if_match, actor, request_id,
                    is_moved, team_id, string_to_array(teams, ',')::uuid[] AS teams,
+                   html,
                    {keeper} AS keeper
               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],
                           $6::boolean[], $7::uuid[], $8::text[], $9::text[], $10::text[],
-                          $11::boolean[], $12::uuid[], $13::text[])
+                          $11::boolean[], $12::uuid[], $13::text[], $14::text[])
                    AS asked (id, title, description, status, priority, is_assigned, assigned_to,
-                             if_match, actor, request_id, is_moved, team_id, teams)
+                             if_match, actor, request_id, is_moved, team_id, teams, html)
         ), agent AS MATERIALIZED (
             SELECT id FROM agents
              WHERE id = ANY({agents}) AND deleted_at IS NULL
@@ -69,6 +71,7 @@ def change_sql(lock: str) -> str:
               FROM (SELECT old.id,
                            coalesce(asked.title, old.title) AS title,
                            coalesce(asked.description, old.description) AS description,
+                           html,
                            coalesce(asked.status, old.status) AS status,
                            coalesce(asked.priority, old.priority) AS priority,
                            CASE WHEN is_assigned THEN asked.assigned_to
@@ -89,6 +92,10 @@ def change_sql(lock: str) -> str:
                SET title = wanted.title, description = wanted.description,
                    status = wanted.status, priority = wanted.priority,
                    assigned_to = wanted.assigned_to, team_id = wanted.team_id,
+                   description_html = CASE WHEN wanted.description = old.description
+                       THEN t.description_html ELSE html END,
+                   description_html_version = CASE WHEN wanted.description = old.description
+                       THEN t.description_html_version ELSE {VERSION} END,
                    version = old.version + 1, updated_at = now(),
                    tx = greatest(t.tx, {OWN_TX})
               FROM wanted JOIN old ON old.id = wanted.id
@@ -168,6 +175,8 @@ class Wish(Struct, frozen=True):
     changes: TicketChanges
     if_match: list[int] | None
     by: Actor
+    html: str | None = None
+    """Of the description, where that is changed."""
 
 
 async def change(db: Db, wish: Wish) -> Changed | None:
@@ -197,6 +206,7 @@ async def _change(db: Db, sql: str, batch: Sequence[Wish]) -> list[Changed | Non
         [each.changes.team_id is not UNSET for each in batch],
         [given(each.changes.team_id) for each in batch],
         [as_text(each.by.teams) for each in batch],
+        [each.html for each in batch],
     )
     done = {row[0]: Changed(*row) for row in rows}
     return [done.get(each.id) for each in batch]

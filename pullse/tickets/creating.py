@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Actor
+from pullse.kit.markdown import VERSION
 from pullse.tickets.access import seen_by
 from pullse.tickets.model import NewTicket
 from pullse.tickets.queries import COLUMNS, SKIP, Shown
@@ -24,15 +25,17 @@ def create_sql(lock: str) -> str:
                FOR KEY SHARE{lock}
         ), asked AS (
             SELECT id, title, description, priority, status, assigned_to, actor, request_id,
-                   team_id, position
+                   team_id, html, position
               FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
-                          $7::text[], $8::text[], $9::uuid[])
+                          $7::text[], $8::text[], $9::uuid[], $10::text[])
                    WITH ORDINALITY
                    AS asked (id, title, description, priority, status, assigned_to,
-                             actor, request_id, team_id, position)
+                             actor, request_id, team_id, html, position)
         ), new AS (
-            INSERT INTO tickets (id, title, description, priority, status, assigned_to, team_id)
-                 SELECT id, title, description, priority, status, assigned_to, team_id
+            INSERT INTO tickets (id, title, description, priority, status, assigned_to, team_id,
+                                 description_html, description_html_version)
+                 SELECT id, title, description, priority, status, assigned_to, team_id,
+                        html, {VERSION}
                    FROM asked
                   WHERE (assigned_to IS NULL OR assigned_to IN (SELECT id FROM agent))
                     AND (team_id IS NULL OR team_id IN (SELECT id FROM team))
@@ -66,6 +69,8 @@ class Creation(Struct, frozen=True):
 
     id: UUID
     new: NewTicket
+    html: str
+    """Of its description."""
     by: Actor
 
 
@@ -91,6 +96,7 @@ async def _create(db: Db, sql: str, batch: Sequence[Creation]) -> list[Shown | N
         [each.by.id for each in batch],
         [each.by.request_id for each in batch],
         [each.new.team_id for each in batch],
+        [each.html for each in batch],
     )
     made = {row[0]: Shown(row[1], row[2]) for row in rows}
     return [made.get(each.id) for each in batch]

@@ -130,6 +130,7 @@ async def test_real_answers_fit_their_descriptions(
     made = await client.post("/api/teams", json={"name": "Billing"})
     team = f"/api/teams/{made.json()['data']['id']}"
     member = "/api/teams/{team}/members/{agent}"
+    verification = "/api/audit/verification"
     enter, link = "/api/session/passkey", "/api/links/{link}/passkey"
     policies = {"second_factor": False, "single_sign_on": False}
     asked = [
@@ -230,6 +231,8 @@ async def test_real_answers_fit_their_descriptions(
         ("DELETE", "/api/jobs/{job}", "/api/jobs/0", {}),
         ("GET", "/api/audit", "/api/audit", {}),
         ("GET", "/api/audit", "/api/audit?after=yesterday", {}),
+        ("POST", verification, verification, {"json": {"expect": "ab" * 32}}),
+        ("POST", verification, verification, {"json": {"hash": "x"}}),
         ("GET", "/api/realtime/token", "/api/realtime/token", {}),
         ("GET", "/api/realtime/token", "/api/realtime/token?ttl=soon", {}),
         ("GET", "/api/realtime/config", "/api/realtime/config", {}),

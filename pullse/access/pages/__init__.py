@@ -3,6 +3,7 @@
 from pullse.access.pages import (
     account,
     agents,
+    audit,
     identities,
     links,
     passkeys,
@@ -27,10 +28,12 @@ pages = [
     *agents.pages,
     *teams.pages,
     *policies.pages,
+    *audit.pages,
 ]
 places = [
     Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
     Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
     Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
+    Place("/audit", "places.audit", "journal", "audit:read", "admin"),
     Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]

@@ -16,10 +16,10 @@ from msgspec import UNSET, Meta, UnsetType
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import FIELDS, Decision, Take, Value, decide, plain
 from pullse.desk.pages.ticket import MARKS, NOTHING_ASKED, Asked, find, page
-from pullse.desk.text import rendered
 from pullse.desk.ticket_queries import Since, Ticket
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from pullse.kit.db import Db
+from pullse.kit.markdown import rendered
 from pullse.kit.pages import Form, Shown, doing, read_form, see, status_of
 from pullse.kit.web import Request
 from pullse.tickets import actions
@@ -76,7 +76,7 @@ async def change(request: Request) -> Shown:
     try:
         typed = read(form)
         if typed.do == "preview":
-            preview = rendered(typed.description or "")
+            preview = await rendered(typed.description or "")
             return await page(request, EDITING, form=form, preview=preview)
         if typed.do == "restore":
             await restore(request)

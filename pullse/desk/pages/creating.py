@@ -9,8 +9,8 @@ from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import plain
 from pullse.desk.pages.changing import Given, given
 from pullse.desk.pages.ticket import own_id
-from pullse.desk.text import rendered
 from pullse.errors import Refusal
+from pullse.kit.markdown import rendered
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request
 from pullse.tickets import actions
@@ -58,7 +58,7 @@ async def page(
 async def create(request: Request) -> Shown:
     form = await read_form(request)
     if form.value("do") == "preview":
-        return await page(request, form, preview=rendered(form.value("description")))
+        return await page(request, form, preview=await rendered(form.value("description")))
     try:
         typed = form.read(Typed)
         new = NewTicket(

@@ -11,7 +11,6 @@ from msgspec import Meta
 from pullse.desk import collisions
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import Conflict
-from pullse.desk.text import rendered
 from pullse.desk.ticket_queries import Choice, Name, Ticket
 from pullse.desk.timeline import kinds, reading
 from pullse.desk.timeline.model import Entry, Page, Word
@@ -22,6 +21,7 @@ from pullse.kit.web import Request
 from pullse.tickets.actions import no_ticket
 from pullse.tickets.api import as_id, as_number
 from pullse.tickets.model import Priority, Status
+from pullse.tickets.rendering import html_of
 from pullse.web.frame import shown
 
 HERE = "/tickets/{ticket}"
@@ -88,6 +88,9 @@ async def page(
         words += [word for word in (agent(ticket.assigned_to), team(ticket.team_id)) if word]
         known = await reading.names_of(db, words, request.actor.teams)
         choices = await queries.choices(db, ticket.team_id)
+    text = await html_of(
+        request.database, ticket.id, ticket.version, ticket.description, ticket.html
+    )
     entries = [reading.named_entry(each, known) for each in history.entries]
     may_write = "tickets:write" in request.actor.rights
     return await shown(
@@ -110,7 +113,7 @@ async def page(
         is_edited=asked.edit == "text" and may_write and ticket.deleted_at is None,
         done=asked.done,
         preview=None if preview is None else safe(preview),
-        text=safe(rendered(ticket.description)),
+        text=safe(text),
         conflicts=[collisions.collision(each, known) for each in conflicts],
         has_saved=has_saved,
         marks=MARKS,
