@@ -55,6 +55,8 @@ SLOW = (
     "tests/clients/test_silence.py",
     "tests/desk/test_live.py",
     "tests/web/test_chromium.py",
+    "tests/web/test_axe.py",
+    "tests/web/test_weight.py",
 )
 """
 Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through

@@ -44,12 +44,19 @@ class Assets:
         self._files[name]
         return f"/assets/{self.version}/{name}"
 
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._files)
+
+    def text(self, name: str) -> str:
+        return self._files[name].decode()
+
     def imports(self, names: Iterable[str]) -> list[str]:
         """The scripts that these import, and those import: a browser asks for all at once."""
         found = list(names)
         asked = len(found)
         for name in found:
-            for other in IMPORT.findall(self._files[name].decode()):
+            for other in IMPORT.findall(self.text(name)):
                 if other not in found:
                     found.append(other)
         return found[asked:]
