@@ -21,6 +21,7 @@ from bench import (
     speed,
 )
 from bench.cluster import cluster
+from bench.desk import feel, pages, weight
 from bench.load import Failed, generator_name
 from bench.report import Section
 
@@ -58,7 +59,8 @@ def conclusion(sections: list[Section], failed: list[str]) -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__.partition(": ")[2])
-    parser.add_argument("parts", nargs="*", help=f"all of: {', '.join(ALL)}; or explain")
+    others = ", ".join(name for name in PARTS if name not in ALL)
+    parser.add_argument("parts", nargs="*", help=f"all of: {', '.join(ALL)}; or {others}")
     parser.add_argument("--quick", action="store_true", help="short runs, 60,000 tickets as many")
     parser.add_argument(
         "--write", action="store_true", help="write what ran into docs/performance.md"
@@ -124,6 +126,36 @@ def run_scale(options: argparse.Namespace) -> Iterator[Section]:
         )
 
 
+def run_desk_pages(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield pages.measure(
+            own,
+            requests=40 if options.quick else pages.REQUESTS,
+            many=60_000 if options.quick else pages.MANY,
+            say=say,
+        )
+
+
+def run_desk_weight(_: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield weight.measure(own, say=say)
+
+
+def run_desk_feel(options: argparse.Namespace) -> Iterator[Section]:
+    with cluster() as own:
+        yield from feel.measure(
+            own,
+            events=1000 if options.quick else feel.EVENTS,
+            changes=20 if options.quick else feel.CHANGES,
+            say=say,
+        )
+
+
+def run_desk(options: argparse.Namespace) -> Iterator[Section]:
+    for run in (run_desk_weight, run_desk_feel, run_desk_pages):
+        yield from run(options)
+
+
 def run_explain(options: argparse.Namespace) -> Iterator[Section]:
     with cluster(explain.OPTIONS) as own:
         explain.show(own, many=60_000 if options.quick else scale.MANY, say=say)
@@ -138,8 +170,15 @@ ALL: dict[str, Callable[[argparse.Namespace], Iterator[Section]]] = {
     "realtime": run_realtime,
     "memory": run_memory,
     "scale": run_scale,
+    "desk": run_desk,
 }
-PARTS = {**ALL, "explain": run_explain}
+PARTS = {
+    **ALL,
+    "desk-weight": run_desk_weight,
+    "desk-feel": run_desk_feel,
+    "desk-pages": run_desk_pages,
+    "explain": run_explain,
+}
 
 
 def say(what: str) -> None:

@@ -109,6 +109,9 @@ PARTS = {
     "Connections": "connections",
     "Publishing": "publishing",
     "Memory": "memory",
+    "Pages": "desk_pages",
+    "Weight": "desk_weight",
+    "In Chromium": "desk_feel",
 }
 
 

@@ -28,6 +28,8 @@ from pullse.desk import pages as desk
 from pullse.desk import side
 from pullse.gateway import api as gateway
 from pullse.gateway import jobs as gateway_jobs
+from pullse.gateway import keys_api
+from pullse.gateway import pages as gateway_pages
 from pullse.gateway.auth import Keyring
 from pullse.gateway.holders import Holders
 from pullse.gateway.keys import DevKey, claim
@@ -83,6 +85,7 @@ calls: list[Call] = [
     *reports.calls,
     *feed.calls,
     *gateway.calls,
+    *keys_api.calls,
     *sign_in.calls,
     *passkeys.calls,
     *passkeys_by_link.calls,
@@ -112,10 +115,17 @@ pages: list[Call] = with_ways_back(
         *preference_pages.pages,
         *desk.pages,
         *access_pages.pages,
+        *gateway_pages.pages,
         *operations_pages.pages,
     ]
 )
-places = [*desk.places, *preference_pages.places, *access_pages.places, *operations_pages.places]
+places = [
+    *desk.places,
+    *preference_pages.places,
+    *access_pages.places,
+    *gateway_pages.places,
+    *operations_pages.places,
+]
 
 slices = (idempotency, limits, access_jobs, ticket_jobs, gateway_jobs, counting)
 jobs: dict[str, Job[...]] = {each.name: each for slice_ in slices for each in slice_.jobs}

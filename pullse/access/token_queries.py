@@ -60,6 +60,21 @@ class Listed(Struct, frozen=True):
     revoked_at: datetime | None
 
 
+class Held(Struct, frozen=True):
+    """A token as admins see it; `agent` is its holder's name, null for a service's."""
+
+    id: UUID
+    name: str
+    agent_id: UUID | None
+    agent: str | None
+    role: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
 async def find_many(db: Db, hashes: Sequence[bytes]) -> list[Good | None]:
     """In the order of the hashes; None where nothing good has it."""
     found = await db.all(
@@ -165,6 +180,32 @@ async def listed(db: Db) -> list[Listed]:
           LEFT JOIN agents AS a ON a.id = t.agent_id
       ORDER BY t.id
         """,
+    )
+
+
+async def held(
+    db: Db, *, of_agents: bool | None, is_ended: bool, before: UUID | None, limit: int
+) -> list[Held]:
+    """The newest first: of agents, of services or of both, those that are good or have ended."""
+    return await db.all(
+        Held,
+        """
+        SELECT t.id, t.name, t.agent_id, a.name AS agent, coalesce(a.role, t.role) AS role,
+               t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
+          FROM api_tokens AS t
+          LEFT JOIN agents AS a ON a.id = t.agent_id
+         WHERE ($1::boolean IS NULL OR (t.agent_id IS NOT NULL) = $1)
+           AND (t.revoked_at IS NOT NULL
+                OR coalesce(t.expires_at <= now(), false)
+                OR coalesce(a.state = 'disabled' OR a.deleted_at IS NOT NULL, false)) = $2
+           AND ($3::uuid IS NULL OR t.id < $3)
+      ORDER BY t.id DESC
+         LIMIT $4
+        """,
+        of_agents,
+        is_ended,
+        before,
+        limit,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pullse.errors import Invalid, NotFound
-from pullse.gateway import keys
+from pullse.gateway import key_actions, keys
 from pullse.gateway.capability import Capability
 from pullse.gateway.errors import Failure
 from pullse.gateway.keys import Listed
@@ -25,12 +25,11 @@ async def create(
     except Failure as failure:
         raise Invalid(f"--{failure.message}") from failure
     async with database.transaction() as db:
-        await keys.claim(db, secret)
-        name = await keys.create(db, rights, note=note, is_revocable=is_revocable)
-        data = {"key": name, "capability": rights.text, "note": note}
-        await audit.record(db, "key.created", by=OPERATOR, data=data)
+        made = await key_actions.create(
+            db, secret, rights, note=note, is_revocable=is_revocable, by=OPERATOR
+        )
     return (
-        f"{name}:{secret.of_key(name)}\n"
+        f"{made.text}\n"
         f"This key may do {rights.text}. Put it where it belongs now: it is shown this once."
     )
 

@@ -168,6 +168,40 @@ async def listed(db: Db, app: str = APP) -> list[Listed]:
     )
 
 
+async def page(db: Db, after: tuple[datetime, str] | None, *, limit: int) -> list[Listed]:
+    """Of pullse's own, the newest first."""
+    made_at, name = after or (None, None)
+    return await db.all(
+        Listed,
+        """
+        SELECT name, capability, is_revocable, note, created_at, revoked_at
+          FROM realtime_keys
+         WHERE app = $1
+           AND ($2::timestamptz IS NULL OR (created_at, name) < ($2, $3::text))
+      ORDER BY created_at DESC, name DESC
+         LIMIT $4
+        """,
+        APP,
+        made_at,
+        name,
+        limit,
+    )
+
+
+async def get(db: Db, name: str) -> Listed | None:
+    """One of pullse's own."""
+    return await db.maybe(
+        Listed,
+        """
+        SELECT name, capability, is_revocable, note, created_at, revoked_at
+          FROM realtime_keys
+         WHERE app = $1 AND name = $2
+        """,
+        APP,
+        name,
+    )
+
+
 async def revoke(db: Db, name: str) -> bool:
     """Its connections end and its tokens are void; False when no such key is in use."""
     return bool(

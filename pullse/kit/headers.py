@@ -34,7 +34,7 @@ OF_PAGE = (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        b"require-trusted-types-for 'script'",
+        b"require-trusted-types-for 'script'; trusted-types pullse",
     ),
     # with no-referrer, browsers would send forms with `Origin: null`, and we could not tell ours
     (b"referrer-policy", b"same-origin"),

@@ -130,6 +130,7 @@ async def test_real_answers_fit_their_descriptions(
     made = await client.post("/api/teams", json={"name": "Billing"})
     team = f"/api/teams/{made.json()['data']['id']}"
     member = "/api/teams/{team}/members/{agent}"
+    keys = "/api/realtime/keys"
     verification = "/api/audit/verification"
     enter, link = "/api/session/passkey", "/api/links/{link}/passkey"
     policies = {"second_factor": False, "single_sign_on": False}
@@ -229,6 +230,11 @@ async def test_real_answers_fit_their_descriptions(
         ("POST", "/api/jobs/retry", "/api/jobs/retry", {"json": {}}),
         ("DELETE", "/api/jobs/{job}", job, {}),
         ("DELETE", "/api/jobs/{job}", "/api/jobs/0", {}),
+        ("GET", keys, keys, {}),
+        ("GET", keys, f"{keys}?cursor=x", {}),
+        ("POST", keys, keys, {"json": {"note": "A page"}}),
+        ("POST", keys, keys, {"json": {"capability": {"a": ["fly"]}}}),
+        ("DELETE", f"{keys}/{{key}}", f"{keys}/pullse.nothing", {}),
         ("GET", "/api/audit", "/api/audit", {}),
         ("GET", "/api/audit", "/api/audit?after=yesterday", {}),
         ("POST", verification, verification, {"json": {"expect": "ab" * 32}}),

@@ -41,6 +41,7 @@ POLICY = {
     "base-uri 'none'",
     "frame-ancestors 'none'",
     "require-trusted-types-for 'script'",
+    "trusted-types pullse",
 }
 FOREIGN = [
     {"Sec-Fetch-Site": "cross-site"},

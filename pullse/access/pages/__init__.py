@@ -9,6 +9,7 @@ from pullse.access.pages import (
     passkeys,
     policies,
     second_factor,
+    services,
     sessions,
     sign_in,
     teams,
@@ -28,12 +29,14 @@ pages = [
     *agents.pages,
     *teams.pages,
     *policies.pages,
+    *services.pages,
     *audit.pages,
 ]
 places = [
     Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
     Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
     Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
+    Place("/services", "places.services", "plug", "tokens:admin", "admin"),
     Place("/audit", "places.audit", "journal", "audit:read", "admin"),
     Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]

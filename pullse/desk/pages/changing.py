@@ -15,12 +15,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import FIELDS, Decision, Take, Value, decide, plain
-from pullse.desk.pages.ticket import MARKS, NOTHING_ASKED, Asked, find, page
+from pullse.desk.pages.ticket import MARKS, Asked, ListText, at, find, page
 from pullse.desk.ticket_queries import Since, Ticket
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from pullse.kit.db import Db
 from pullse.kit.markdown import rendered
-from pullse.kit.pages import Form, Shown, doing, read_form, see, status_of
+from pullse.kit.pages import Form, Shown, doing, read_form, status_of
 from pullse.kit.web import Request
 from pullse.tickets import actions
 from pullse.tickets.model import Description, Priority, Status, Title
@@ -31,7 +31,6 @@ ATTEMPTS = 5
 NONE = "none"
 TEXTS = ("title", "description")
 BLANK = "This must not be blank."
-EDITING = Asked(edit="text")
 Version = Annotated[str, Meta(pattern=r"^[0-9]{1,9}$")]
 Given = Annotated[str, Meta(pattern=r"^(none|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")]
 """The id of an agent or a team, or of none."""
@@ -44,6 +43,7 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     version: Version
+    list: ListText | None = None
     do: Literal["save", "preview", "restore"] = "save"
     title: Title | None = None
     description: Description | None = None
@@ -77,15 +77,14 @@ async def change(request: Request) -> Shown:
         typed = read(form)
         if typed.do == "preview":
             preview = await rendered(typed.description or "")
-            return await page(request, EDITING, form=form, preview=preview)
+            return await page(request, asked_by(form), form=form, preview=preview)
         if typed.do == "restore":
             await restore(request)
         return await saved(request, form, typed)
     except NotFound:
         raise
     except Refusal as error:
-        asked = EDITING if is_text(form) else NOTHING_ASKED
-        return await page(request, asked, status_of(error), form=form.refused(error))
+        return await page(request, asked_by(form), status_of(error), form=form.refused(error))
 
 
 def read(form: Form) -> Typed:
@@ -96,8 +95,10 @@ def read(form: Form) -> Typed:
     return form.read(Typed)
 
 
-def is_text(form: Form) -> bool:
-    return any(name in TEXTS for name, _ in form.given)
+def asked_by(form: Form) -> Asked:
+    """The page that a form stands on: with the editor, if it is the editor's form."""
+    is_text = any(name in TEXTS for name, _ in form.given)
+    return Asked(edit="text" if is_text else None, list=form.value("list") or None)
 
 
 async def saved(request: Request, form: Form, typed: Typed) -> Shown:
@@ -115,12 +116,13 @@ async def saved(request: Request, form: Form, typed: Typed) -> Shown:
         if decision.conflicts:
             return await page(
                 request,
-                status=409,
+                Asked(list=typed.list),
+                409,
                 form=form,
                 conflicts=decision.conflicts,
                 has_saved=written,
             )
-        return see(f"/tickets/{ticket.number}?done={'changed' if written else 'nothing'}")
+        return at(ticket.number, "changed" if written else "nothing", typed.list)
     raise Conflict("Others change this ticket at this very moment; try again.")
 
 

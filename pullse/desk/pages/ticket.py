@@ -1,30 +1,33 @@
 """/tickets/{number}: one ticket, what happened to it, and the ways to change it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
 from minijinja import safe
 from msgspec import Meta
 
-from pullse.desk import collisions
+from pullse.desk import collisions, lists
 from pullse.desk import ticket_queries as queries
+from pullse.desk.lists import Wanted
 from pullse.desk.merging import Conflict
 from pullse.desk.ticket_queries import Choice, Name, Ticket
 from pullse.desk.timeline import kinds, reading
 from pullse.desk.timeline.model import Entry, Page, Word
-from pullse.kit.db import Db
+from pullse.kit.db import Db, Struct
 from pullse.kit.events import Actor
 from pullse.kit.pages import EMPTY, Form, Shown, see, showing
 from pullse.kit.web import Request
 from pullse.tickets.actions import no_ticket
 from pullse.tickets.api import as_id, as_number
-from pullse.tickets.model import Priority, Status
+from pullse.tickets.model import Order, Priority, Status
 from pullse.tickets.rendering import html_of
-from pullse.web.frame import shown
+from pullse.web.frame import frame_of, piece, shown
 
 HERE = "/tickets/{ticket}"
+ListText = Annotated[str, Meta(max_length=4000)]
 PlaceText = Annotated[str, Meta(max_length=40)]
 Done = Literal["created", "changed", "undone", "deleted", "restored", "nothing"]
 
@@ -34,18 +37,23 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     before: PlaceText | None = None
     after: PlaceText | None = None
     edit: Literal["text"] | None = None
+    list: ListText | None = None
+    """The one that one came from: see lists.find and lists.neighbours."""
     done: Done | None = None
     fragment: Literal["parts", "timeline"] | None = None
-    list: Annotated[str, Meta(max_length=4000)] | None = None
-    """The one that one came from: see lists.find and lists.neighbours."""
 
 
-NOTHING_ASKED = Asked()
-TEMPLATES = {
-    None: "desk/ticket.html",
-    "parts": "desk/ticket_parts.html",
-    "timeline": "desk/ticket_timeline.html",
-}
+class Ways(Struct, frozen=True):
+    """From a ticket to others of the list that one came from; `text` is that list, as `list`."""
+
+    text: str
+    path: str
+    name: str
+    previous: int | None
+    next: int | None
+
+
+PIECES = {"parts": "desk/ticket_parts.html", "timeline": "desk/ticket_timeline.html"}
 MARKS = ("\0mine", "\0theirs")
 """Texts can't have NUL, so a template finds these, and names both sides in its language."""
 
@@ -71,7 +79,7 @@ async def lead_on(request: Request) -> Shown:
 
 async def page(
     request: Request,
-    asked: Asked = NOTHING_ASKED,
+    asked: Asked,
     status: int = 200,
     *,
     form: Form = EMPTY,
@@ -80,8 +88,11 @@ async def page(
     has_saved: bool = False,
 ) -> Shown:
     """The ticket as it is now, with what was typed and what is to say about that."""
+    preferences = await frame_of(request).preferences(request)
+    wanted = lists.find(asked.list, request.actor, preferences.zone)
     async with request.database.session() as db:
         ticket = await find(db, request)
+        ways = await ways_of(db, wanted, ticket, request.actor)
         history = await history_of(db, ticket, asked)
         words = [word for each in history.entries for word in reading.words_in(each)]
         words += collisions.words_in(conflicts)
@@ -93,31 +104,55 @@ async def page(
     )
     entries = [reading.named_entry(each, known) for each in history.entries]
     may_write = "tickets:write" in request.actor.rights
-    return await shown(
-        request,
-        TEMPLATES[asked.fragment],
-        status,
-        form=form,
-        ticket=ticket,
-        assignee=reading.named(agent(ticket.assigned_to), known),
-        team=reading.named(team(ticket.team_id), known),
-        agents=chosen_from([c for c in choices if not c.is_team], ticket.assigned_to, known),
-        teams=chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
-        statuses=list(Status),
-        priorities=list(Priority),
-        me=own_id(request.actor),
-        history=msgspec.structs.replace(history, entries=entries),
-        undo_key=undo_key(request.actor, entries) if may_write and not history.later else None,
-        pointed=asked.fact,
-        may_write=may_write,
-        is_edited=asked.edit == "text" and may_write and ticket.deleted_at is None,
-        done=asked.done,
-        preview=None if preview is None else safe(preview),
-        text=safe(text),
-        conflicts=[collisions.collision(each, known) for each in conflicts],
-        has_saved=has_saved,
-        marks=MARKS,
-    )
+    given: dict[str, Any] = {
+        "form": form,
+        "ticket": ticket,
+        "ways": ways,
+        "list_text": "" if ways is None else ways.text,
+        "more": "" if ways is None else f"&list={quote(ways.text, safe='')}",
+        "assignee": reading.named(agent(ticket.assigned_to), known),
+        "team": reading.named(team(ticket.team_id), known),
+        "agents": chosen_from([c for c in choices if not c.is_team], ticket.assigned_to, known),
+        "teams": chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
+        "statuses": list(Status),
+        "priorities": list(Priority),
+        "actor": request.actor.id,
+        "me": own_id(request.actor),
+        "history": msgspec.structs.replace(history, entries=entries),
+        "undo_key": undo_key(request.actor, entries) if may_write and not history.later else None,
+        "pointed": asked.fact,
+        "may_write": may_write,
+        "is_edited": asked.edit == "text" and may_write and may_edit(ticket, form),
+        "done": asked.done,
+        "preview": None if preview is None else safe(preview),
+        "text": safe(text),
+        "conflicts": [collisions.collision(each, known) for each in conflicts],
+        "has_saved": has_saved,
+        "marks": MARKS,
+    }
+    if asked.fragment is not None:
+        return await piece(request, PIECES[asked.fragment], **given)
+    return await shown(request, "desk/ticket.html", status, **given)
+
+
+async def ways_of(db: Db, wanted: Wanted | None, ticket: Ticket, actor: Actor) -> Ways | None:
+    if wanted is None:
+        return None
+    previous, following = await lists.neighbours(db, wanted.query, ticket, actor.teams)
+    # A form can't send an empty text: the list without filters is named by its sort.
+    text = wanted.text or urlencode({"sort": Order.NEWEST})
+    return Ways(text, f"{wanted.path}#t{ticket.number}", wanted.name, previous, following)
+
+
+def at(number: int, done: Done, list_text: str | None) -> Shown:
+    """What was to do is done; on with the ticket, and the list that one came from."""
+    query = {"done": done} | ({"list": list_text} if list_text else {})
+    return see(f"/tickets/{number}?{urlencode(query)}")
+
+
+def may_edit(ticket: Ticket, form: Form) -> bool:
+    """What somebody typed stays, also where the ticket was deleted meanwhile."""
+    return ticket.deleted_at is None or bool(form.given)
 
 
 async def find(db: Db, request: Request) -> Ticket:

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from pullse.desk.pages.changing import Version, restore
-from pullse.desk.pages.ticket import find, page
+from pullse.desk.pages.changing import Version, asked_by, restore
+from pullse.desk.pages.ticket import ListText, at, find, page
 from pullse.errors import NotFound, Refusal, Stale
-from pullse.kit.pages import Shown, doing, read_form, see, status_of
+from pullse.kit.pages import Shown, doing, read_form, status_of
 from pullse.kit.web import Request
 from pullse.tickets import actions
 
@@ -14,27 +14,31 @@ HERE = "/tickets/{ticket}"
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Version
+    list: ListText | None = None
 
 
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TypedBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It is the same whatever the ticket has become since."""
+
+    list: ListText | None = None
 
 
 async def delete(request: Request) -> Shown:
     """Not one that has become another since it was looked at; deleting twice is deleting once."""
     form = await read_form(request)
     try:
-        version = int(form.read(Typed).version)
+        typed = form.read(Typed)
         async with request.database.session() as db:
             ticket = await find(db, request)
             if ticket.deleted_at is None:
-                await actions.delete(db, ticket.id, if_match=[version], by=request.actor)
+                await actions.delete(db, ticket.id, if_match=[int(typed.version)], by=request.actor)
     except NotFound:
         raise
     except Refusal as error:
-        return await page(request, status=status_of(error), form=form.refused(told(error)))
+        refused = form.refused(told(error))
+        return await page(request, asked_by(form), status_of(error), form=refused)
     request.services.tail.wake()
-    return see(f"/tickets/{ticket.number}?done=deleted")
+    return at(ticket.number, "deleted", typed.list)
 
 
 def told(error: Refusal) -> Refusal:
@@ -45,10 +49,10 @@ def told(error: Refusal) -> Refusal:
 
 async def back(request: Request) -> Shown:
     """Restoring twice is restoring once."""
-    (await read_form(request)).read(Nothing)
+    typed = (await read_form(request)).read(TypedBack)
     number = await restore(request)
     request.services.tail.wake()
-    return see(f"/tickets/{number}?done=restored")
+    return at(number, "restored", typed.list)
 
 
 pages = [

@@ -12,13 +12,13 @@ from msgspec import Meta
 from pullse.desk import merging
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import Decision
-from pullse.desk.pages.changing import ATTEMPTS, InTrash, write
-from pullse.desk.pages.ticket import find, page
+from pullse.desk.pages.changing import ATTEMPTS, InTrash, asked_by, write
+from pullse.desk.pages.ticket import ListText, at, find, page
 from pullse.desk.ticket_queries import Ticket
 from pullse.desk.timeline import reading
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from pullse.kit.db import Db
-from pullse.kit.pages import Shown, doing, read_form, see, status_of
+from pullse.kit.pages import Shown, doing, read_form, status_of
 from pullse.kit.web import Request
 
 HERE = "/tickets/{ticket}/undo"
@@ -26,29 +26,30 @@ HERE = "/tickets/{ticket}/undo"
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fact: Annotated[str, Meta(pattern=r"^[0-9]{1,18}$")]
+    list: ListText | None = None
 
 
 async def undo(request: Request) -> Shown:
     form = await read_form(request)
     try:
-        return await undone(request, int(form.read(Typed).fact))
+        return await undone(request, form.read(Typed))
     except NotFound:
         raise
     except Refusal as error:
-        return await page(request, status=status_of(error), form=form.refused(error))
+        return await page(request, asked_by(form), status_of(error), form=form.refused(error))
 
 
-async def undone(request: Request, fact_id: int) -> Shown:
+async def undone(request: Request, typed: Typed) -> Shown:
     for _ in range(ATTEMPTS):
         async with request.database.session() as db:
             ticket = await find(db, request)
-            before = await what_was(db, ticket, fact_id)
+            before = await what_was(db, ticket, int(typed.fact))
         decision = Decision(merging.changes_of(before), ())
         try:
             await write(request, ticket, decision)
         except Stale:
             continue
-        return see(f"/tickets/{ticket.number}?done=undone")
+        return at(ticket.number, "undone", typed.list)
     raise Conflict("Others change this ticket at this very moment; try again.")
 
 

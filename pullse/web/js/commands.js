@@ -27,6 +27,9 @@ export function fitting(commands, typed) {
   return typed ? kept.sort((a, b) => b.fit.score - a.fit.score) : kept
 }
 
+/** Are all the words that were typed in what is written there? */
+export const has = (node, typed) => typed && typed.toLowerCase().split(/\s+/).every((word) => node.textContent.toLowerCase().includes(word))
+
 function offered(node) {
   const name = nameOf(node)
   const isWay = node.matches('a[href]')

@@ -26,6 +26,7 @@ class ConnectionState extends HTMLElement {
     clearTimeout(this.#timer)
     if (detail.state === 'live') this.#back()
     else if (detail.state === 'cut') this.#timer = setTimeout(() => this.#cut(), this.#isCut ? 0 : WORTH)
+    else if (detail.state === 'signed-out') this.#say('signedOut', word('signIn'), 'sign-in-needed')
     else this.#say('')
   }
 
@@ -43,16 +44,24 @@ class ConnectionState extends HTMLElement {
     this.#timer = setTimeout(() => this.#say(''), READ)
   }
 
-  #say(name) {
+  #say(name, label, event) {
     this.dataset.state = name
-    this.replaceChildren(...(name ? [this.#line(word(name))] : []))
-  }
-
-  #line(text) {
+    this.replaceChildren()
+    if (!name) return
     const line = document.createElement('p')
     line.className = 'connection__line'
-    line.textContent = text
-    return line
+    line.append(word(name), ' ')
+    if (label) line.append(this.#button(label, event))
+    this.append(line)
+  }
+
+  #button(label, event) {
+    const button = document.createElement('button')
+    button.className = 'button'
+    button.type = 'button'
+    button.textContent = label
+    button.addEventListener('click', () => document.dispatchEvent(new CustomEvent(event)))
+    return button
   }
 }
 

@@ -1,7 +1,7 @@
 /* <palette-list find="address">: the options of the palette in their groups, and which of them is
    the active one. The server searches as the list does; an answer that comes too late is dropped. */
 
-import { fitting } from './commands.js'
+import { fitting, has } from './commands.js'
 import { pieces } from './fuzzy.js'
 import { load } from './http.js'
 import { caps } from './keys.js'
@@ -33,7 +33,8 @@ class PaletteList extends HTMLElement {
     this.#search?.abort()
     const asked = typed ? { q: typed } : visited.length ? { visited: visited.join() } : null
     if (asked) this.#timer = setTimeout(() => this.#ask(asked), typed ? PAUSE : 0)
-    else this.#group('tickets').replaceChildren()
+    // Of the tickets of the last answer those that fit stay until the next, so that Enter opens no other.
+    for (const each of [...this.#group('tickets').children]) if (!has(each, typed)) each.remove()
     this.#activate(this.#options[0])
   }
 

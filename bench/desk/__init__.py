@@ -1,0 +1,1 @@
+"""The workspace: its pages at a million tickets, their weight, and what Chromium makes of them."""

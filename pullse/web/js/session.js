@@ -1,0 +1,31 @@
+/* Signing in again, for whatever needs it: who asks waits until it is done, or until the person
+   would rather not. All tabs of a browser hear of it. */
+
+import { agent } from './here.js'
+
+const tabs = new BroadcastChannel('pullse:session')
+
+/** `signed-in` on document, here and in all other tabs. */
+export function tellSignedIn() {
+  document.dispatchEvent(new CustomEvent('signed-in'))
+  tabs.postMessage({ agent })
+}
+
+/** `done(agent)` whenever a tab finds itself signed in, as whoever that is. */
+export function onSignIn(done) {
+  tabs.addEventListener('message', ({ data }) => done(data.agent))
+}
+
+/** True when the same person is signed in again; false if it was put off. */
+export function signInAgain() {
+  const needed = new CustomEvent('sign-in-needed')
+  return new Promise((resolve) => {
+    const once = new AbortController()
+    const settle = (isDone) => { once.abort(); resolve(isDone) }
+    document.addEventListener('signed-in', () => settle(true), { signal: once.signal })
+    document.addEventListener('sign-in-put-off', () => settle(false), { signal: once.signal })
+    document.dispatchEvent(needed)
+  })
+}
+
+tabs.postMessage({ agent })
