@@ -1,10 +1,14 @@
 """
 Everybody can use every page: axe-core finds nothing, nor do the checks of what axe leaves out.
 
-In light, dark and high contrast, as the system's own colours, on a phone, at twice the size.
+In light, dark and high contrast, in the system's own colours, on a phone, at twice the size.
 """
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,188 +24,125 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 __all__ = ["browser"]
+pytestmark = pytest.mark.timeout(400)
 
 AXE = MODULES / "axe-core" / "axe.min.js"
+SEEN = Path(__file__).with_name("seen.js")
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
+    "dark": {"color_scheme": "dark", "reduced_motion": "reduce"},
     "contrast": {"color_scheme": "light", "contrast": "more"},
     "dark-contrast": {"color_scheme": "dark", "contrast": "more"},
 }
-RUN = """async () => {
-    const found = await axe.run(document, { resultTypes: ['violations'] })
-    return found.violations.map(({ id, impact, help, nodes }) =>
-        ({ id, impact, help, nodes: nodes.slice(0, 5).map((each) => [each.html.slice(0, 300), each.failureSummary]) }))
-}"""
-HEADINGS = """() => {
-    const seen = [...document.querySelectorAll('main :is(h1, h2, h3, h4, h5, h6)')]
-        .filter((each) => each.checkVisibility() && !each.closest('dialog'))
-    return seen.map((each) => Number(each.tagName[1]))
-}"""
-SMALL = """() => [...document.querySelectorAll('a, button, input, select, textarea, summary, [tabindex]')]
-    .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
-    .map((each) => [each, (each.closest('label') ?? each).getBoundingClientRect()])
-    .filter(([each, box]) => (box.width < 24 || box.height < 24) && box.width > 1)
-    .filter(([each]) => !(each.matches('a') && getComputedStyle(each).display === 'inline'))
-    .filter(([each, box]) => ![...document.querySelectorAll('a, button, input, select, summary')].every((other) => {
-        if (other === each || other.contains(each) || each.contains(other) || !other.checkVisibility()) return true
-        const it = other.getBoundingClientRect()
-        const x = box.x + box.width / 2, y = box.y + box.height / 2
-        const nearX = Math.max(it.left, Math.min(x, it.right)), nearY = Math.max(it.top, Math.min(y, it.bottom))
-        return Math.hypot(nearX - x, nearY - y) >= 12
-    }))
-    .map(([each, box]) => [each.outerHTML.slice(0, 160), Math.round(box.width), Math.round(box.height)])"""
-"""Targets below 24 by 24 CSS pixels that have another one too near (WCAG 2.2, 2.5.8)."""
-MOVING = """() => document.getAnimations().filter((each) => each.effect.getComputedTiming().activeDuration > 1)
-    .map((each) => each.animationName ?? each.transitionProperty)"""
+STOPS = 60
+"""Of the keyboard, on each page, at most."""
 
 
 @pytest.fixture(scope="module")
 def axe() -> str:
+    """The CSP lets nothing be added to a page: it is run by the debugger, which is outside of it."""
     install()
-    # the CSP lets nothing be added to a page: it is run by the debugger, which is outside of it
     return AXE.read_text()
 
 
-async def state_of(browser: "Browser", url: str) -> Any:
-    async with person(browser) as page:
-        await enter(page, url)
-        return await page.context.storage_state()
+@dataclass
+class Visit:
+    """Somebody who is signed in, and goes through all pages."""
+
+    page: "Page"
+    url: str
+    paths: list[str]
+
+    async def all(self, *scripts: str) -> AsyncIterator[str]:
+        for path in self.paths:
+            await self.page.goto(self.url + path)
+            for script in (*scripts, SEEN.read_text()):
+                await self.page.evaluate(script)
+            yield path
+
+    async def asked(self, question: str, *given: Any) -> Any:
+        return await self.page.evaluate("([it, given]) => seen[it](...given)", [question, given])
+
+
+@asynccontextmanager
+async def visit(
+    edge: Edge, database: Database, browser: "Browser", *options: dict[str, Any]
+) -> AsyncIterator[list[Visit]]:
+    """One for each of `options`, all of the same person."""
+    await furnish(database)
+    found = await paths(edge, database)
+    async with serving(edge) as url:
+        async with person(browser) as page:
+            await enter(page, url)
+            state = await page.context.storage_state()
+        visits = []
+        for each in options:
+            context = await browser.new_context(storage_state=state, **each)
+            visits.append(Visit(await context.new_page(), url, found))
+        yield visits
+        for each_visit in visits:
+            await each_visit.page.context.close()
 
 
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.timeout(300)
 async def test_axe_finds_nothing(
     look: str, axe: str, served: Edge, database: Database, browser: "Browser"
 ) -> None:
-    await furnish(database)
     found = {}
-    async with serving(served) as url:
-        state = await state_of(browser, url)
-        async with person(browser, storage_state=state, **LOOKS[look]) as page:
-            for path in await paths(served, database):
-                await page.goto(url + path)
-                await page.evaluate(axe)
-                if wrong := await page.evaluate(RUN):
-                    found[path] = wrong
+    async with visit(served, database, browser, LOOKS[look]) as (ada,):
+        async for path in ada.all(axe):
+            wrong = await ada.asked("axe")
+            if LOOKS[look].get("reduced_motion"):
+                wrong += await ada.asked("motion")
+            if wrong:
+                found[path] = wrong
     assert found == {}, json.dumps(found, indent=1)
 
 
-@pytest.mark.timeout(300)
-async def test_what_axe_does_not_look_at(
+async def test_headings_are_in_order_and_targets_can_be_hit(
     served: Edge, database: Database, browser: "Browser"
 ) -> None:
-    """One first heading and no level left out, one main part, targets that one can hit."""
-    await furnish(database)
-    found: dict[str, Any] = {}
-    async with serving(served) as url:
-        state = await state_of(browser, url)
-        for width in (1280, 360):
-            options = {"storage_state": state, "viewport": {"width": width, "height": 800}}
-            async with person(browser, **options) as page:
-                for path in await paths(served, database):
-                    await page.goto(url + path)
-                    levels = await page.evaluate(HEADINGS)
-                    wrong = []
-                    if levels.count(1) != 1 or levels[0] != 1:
-                        wrong.append(["headings", levels])
-                    if any(b - a > 1 for a, b in zip(levels, levels[1:], strict=False)):
-                        wrong.append(["headings leave a level out", levels])
-                    if await page.locator("main").count() != 1:
-                        wrong.append(["main"])
-                    if small := await page.evaluate(SMALL):
-                        wrong.append(["small targets", small])
-                    if wrong:
-                        found[f"{path} at {width}"] = wrong
+    found = {}
+    sizes = [{"viewport": {"width": width, "height": 800}} for width in (1280, 360)]
+    async with visit(served, database, browser, *sizes) as visits:
+        for ada, size in zip(visits, sizes, strict=True):
+            async for path in ada.all():
+                wrong = [*await ada.asked("headings"), *await ada.asked("smallTargets")]
+                if wrong or await ada.page.locator("main").count() != 1:
+                    found[f"{path} {size}"] = wrong
     assert found == {}, json.dumps(found, indent=1)
 
 
-@pytest.mark.timeout(300)
 async def test_every_stop_of_the_keyboard_is_seen(
     served: Edge, database: Database, browser: "Browser"
 ) -> None:
-    """Also over the window's edge and below the bar; and nothing keeps the focus."""
-    await furnish(database)
-    found: dict[str, Any] = {}
-    async with serving(served) as url:
-        state = await state_of(browser, url)
-        async with person(browser, storage_state=state) as page:
-            for path in await paths(served, database):
-                await page.goto(url + path)
-                if wrong := await stops(page):
-                    found[path] = wrong
+    """Not under the bar, not outside of the window; and nothing keeps the focus."""
+    found: dict[str, list[Any]] = {}
+    async with visit(served, database, browser, {}) as (ada,):
+        async for path in ada.all():
+            for _ in range(STOPS):
+                await ada.page.keyboard.press("Tab")
+                wrong = await ada.asked("stop")
+                if wrong is None:
+                    break
+                if wrong:
+                    found.setdefault(path, []).append(wrong)
     assert found == {}, json.dumps(found, indent=1)
 
 
-WHERE = """() => {
-    const at = document.activeElement
-    if (at === document.body) return null
-    const style = getComputedStyle(at)
-    const shown = at.matches('.segments input') ? getComputedStyle(at.parentElement) : style
-    const box = (at.matches('.segments input') ? at.parentElement : at).getBoundingClientRect()
-    const x = box.x + Math.min(box.width / 2, 8), y = box.y + Math.min(box.height / 2, 8)
-    const over = document.elementFromPoint(x, y)
-    return {
-        it: at.outerHTML.slice(0, 160),
-        drawn: shown.outlineStyle !== 'none' && shown.outlineWidth !== '0px',
-        seen: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
-        covered: !(over && (at.contains(over) || over.contains(at) || over.closest('label')?.contains(at))),
-    }
-}"""
-
-
-async def stops(page: "Page", at_most: int = 60) -> list[Any]:
-    wrong = []
-    for _ in range(at_most):
-        await page.keyboard.press("Tab")
-        where = await page.evaluate(WHERE)
-        if where is None:
-            break
-        if not where["drawn"] or not where["seen"] or where["covered"]:
-            wrong.append(where)
-    return wrong
-
-
-@pytest.mark.timeout(300)
-async def test_nothing_moves_for_who_wants_no_motion(
+async def test_no_page_is_wider_than_its_window_in_the_systems_colours(
     served: Edge, database: Database, browser: "Browser"
 ) -> None:
-    await furnish(database)
-    async with serving(served) as url:
-        state = await state_of(browser, url)
-        async with person(browser, storage_state=state, reduced_motion="reduce") as page:
-            for path in await paths(served, database):
-                await page.goto(url + path)
-                assert await page.evaluate(MOVING) == [], path
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.timeout(300)
-async def test_no_page_is_wider_than_its_window_also_in_the_systems_colours(
-    scheme: Any, served: Edge, database: Database, browser: "Browser"
-) -> None:
     """At 320 px, which 1280 px are at 400 % (WCAG 1.4.10), and with letters twice as large."""
-    await furnish(database)
     found = []
-    async with serving(served) as url:
-        state = await state_of(browser, url)
-        for width, size in ((320, "100%"), (360, "200%"), (1280, "200%"), (3840, "100%")):
-            options: dict[str, Any] = {
-                "storage_state": state,
-                "viewport": {"width": width, "height": 800},
-                "forced_colors": "active",
-                "color_scheme": scheme,
-            }
-            async with person(browser, **options) as page:
-                for path in await paths(served, database):
-                    await page.goto(url + path)
-                    over = await page.evaluate(
-                        """(size) => {
-                            document.documentElement.style.fontSize = size
-                            return document.documentElement.scrollWidth - innerWidth
-                        }""",
-                        size,
-                    )
-                    if over > 0:
-                        found.append((path, width, size, over))
+    sizes = [
+        {"viewport": {"width": width, "height": 800}, "forced_colors": "active"}
+        for width in (320, 360, 1280, 3840)
+    ]
+    async with visit(served, database, browser, *sizes) as visits:
+        for ada, size in zip(visits, sizes, strict=True):
+            async for path in ada.all():
+                for letters in ("100%",) if size is sizes[0] else ("100%", "200%"):
+                    if (over := await ada.asked("overflow", letters)) > 0:
+                        found.append((path, size["viewport"], letters, over))
     assert found == []

@@ -64,11 +64,9 @@ async def test_a_page_is_light(served: Edge, database: Database, browser: "Brows
                 await page.goto(url + path, wait_until="load")
                 await page.wait_for_timeout(300)
                 total, parts = wire.taken()
-                print(f"{path:40}{total:>8}", end=" ")
                 assert total <= FIRST, (path, total, parts)
                 assert total > 1000, path
                 await page.goto(url + path, wait_until="load")
                 await page.wait_for_timeout(300)
                 total, parts = wire.taken()
-                print(f"{total:>8} {len(parts)}")
                 assert total <= NEXT, (path, total, parts)
