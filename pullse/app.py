@@ -60,7 +60,7 @@ from pullse.reports import counting
 from pullse.settings import Settings
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
-from pullse.tickets import departures
+from pullse.tickets import departures, markdown_api
 from pullse.tickets import jobs as ticket_jobs
 from pullse.web import frame, patterns
 from pullse.web.frame import Frame, Provider
@@ -79,6 +79,7 @@ OFF = Realtime()
 
 calls: list[Call] = [
     *tickets.calls,
+    *markdown_api.calls,
     *agents.calls,
     *teams.calls,
     *departures.calls,
@@ -169,6 +170,7 @@ def build(
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
+            connects=gateway.origins(realtime.ably),
         ),
         schedule=schedule,
         key=os.urandom(32) if secret is None else seals.key(secret, "pages"),

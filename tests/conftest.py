@@ -55,6 +55,7 @@ SLOW = (
     "tests/clients/test_silence.py",
     "tests/desk/test_drafts.py",
     "tests/desk/test_live.py",
+    "tests/desk/test_presence.py",
     "tests/desk/test_session_again.py",
     "tests/desk/test_keys.py",
     "tests/desk/test_day.py",

@@ -197,6 +197,8 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/policies", "/api/policies", {}),
         ("PUT", "/api/policies", "/api/policies", {"json": policies}),
         ("PUT", "/api/policies", "/api/policies", {"json": policies | {"single_sign_on": True}}),
+        ("POST", "/api/markdown", "/api/markdown", {"json": {"text": "*a*"}}),
+        ("POST", "/api/markdown", "/api/markdown", {"json": {"text": 1}}),
         ("GET", "/api/tickets", "/api/tickets?limit=1", {}),
         ("GET", "/api/tickets", "/api/tickets?limit=x", {}),
         ("POST", "/api/tickets", "/api/tickets", {"json": body}),

@@ -40,7 +40,7 @@ STOPS = 60
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The CSP lets nothing be added to a page: it is run by the debugger, which is outside of it."""
+    """Run by the debugger: the CSP lets nothing be added to a page."""
     install()
     return AXE.read_text()
 
