@@ -36,6 +36,7 @@ ASKED = (
     "events:read",
     "agents:admin",
     "teams:admin",
+    "operations:admin",
 )
 """Rights that templates ask for."""
 TONES = 8
