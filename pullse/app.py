@@ -50,8 +50,9 @@ from pullse.kit.relay import Reactions
 from pullse.kit.secret import Secret, WrongSecret
 from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
-from pullse.operations import health, jobs_api
+from pullse.operations import health, jobs_api, operations_api
 from pullse.operations import pages as operations_pages
+from pullse.operations.checkup import Checkup
 from pullse.preferences import api as preferences
 from pullse.preferences import pages as preference_pages
 from pullse.realtime import feed
@@ -59,6 +60,7 @@ from pullse.reports import api as reports
 from pullse.reports import counting
 from pullse.reports import pages as reports_pages
 from pullse.settings import Settings
+from pullse.store import Store
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures, markdown_api
@@ -97,6 +99,7 @@ calls: list[Call] = [
     *access.calls,
     *audit.calls,
     *jobs_api.calls,
+    *operations_api.calls,
     *health.calls,
     Call(
         "GET",
@@ -153,8 +156,12 @@ def build(
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
     providers: Sequence[Live] = (),
+    checkup: Checkup | None = None,
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
+    if checkup is None:
+        address = database.address
+        checkup = Checkup(Settings(), Store(address.url, f"PostgreSQL at {address.shown}"))
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
     if realtime.keyring is not None:
         finds.append(realtime.keyring.holders)
@@ -175,6 +182,7 @@ def build(
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
             connects=gateway.origins(realtime.ably),
         ),
+        checkup=checkup,
         schedule=schedule,
         key=os.urandom(32) if secret is None else seals.key(secret, "pages"),
     )
