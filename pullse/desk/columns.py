@@ -3,7 +3,7 @@ The columns of the list of tickets. A new one is an entry here, its title in the
 (`columns.<name>`), and what is in a cell: `templates/columns/<name>.html`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pullse.kit.db import Struct
 from pullse.tickets.model import Order
@@ -30,8 +30,11 @@ COLUMNS = (
 )
 NEEDED = "title"
 """It leads to the ticket."""
-DELETED = Column("deleted")
 BY_NAME = {each.name: each for each in COLUMNS}
+OF_TRASH = [
+    *(BY_NAME[name] for name in ("number", "title", "status", "assignee", "team")),
+    Column("deleted"),
+]
 
 
 def chosen(names: Iterable[str]) -> list[Column]:
@@ -46,3 +49,12 @@ def all_of(names: Iterable[str]) -> list[Column]:
     """Those that are chosen, then the others: to choose anew."""
     first = chosen(names)
     return [*first, *(each for each in COLUMNS if each not in first)]
+
+
+def ahead(names: Sequence[str], name: str) -> list[str]:
+    """One place further ahead; one that was not there comes last."""
+    if name not in names:
+        return [*names, name]
+    at = max(names.index(name) - 1, 0)
+    others = [each for each in names if each != name]
+    return [*others[:at], name, *others[at:]]

@@ -60,9 +60,10 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sort: Order = Order.NEWEST
     limit: Limit = 50
     cursor: Cursor | None = None
-    fragment: Literal["more", "rows"] | None = None
+    fragment: Literal["more", "rows", "people"] | None = None
     id: Annotated[list[UUID], Meta(max_length=100)] = []
     edit: int | None = None
+    open: Literal["look"] | None = None
     done: Annotated[str, Meta(max_length=1000)] | None = None
 
 

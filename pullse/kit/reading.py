@@ -88,7 +88,7 @@ def pairs(raw: bytes, what: str) -> list[tuple[str, str]]:
     """Names and values as they were sent, in their order."""
     try:
         return parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=400
         )
     except ValueError as error:
         raise Malformed(f"The {what} is malformed.") from error

@@ -184,6 +184,11 @@ async def change(db: Db, wish: Wish) -> Changed | None:
     return (await _change(db, CHANGE_SQL, [wish]))[0]
 
 
+async def change_many(db: Db, batch: Sequence[Wish]) -> list[Changed | None]:
+    """Each ticket only once; waits for who is changing one right now."""
+    return await _change(db, CHANGE_SQL, batch)
+
+
 async def change_unhindered(db: Db, batch: Sequence[Wish]) -> list[Changed | None]:
     """None for those to be tried alone: not there, or locked right now. Each ticket only once."""
     found = await _change(db, CHANGE_UNHINDERED_SQL, batch)

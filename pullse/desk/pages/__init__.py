@@ -1,12 +1,15 @@
 """The pages of the workspace."""
 
 from pullse.desk.pages import (
+    bulk,
     changing,
     counts,
     creating,
     facts,
     lists,
+    look,
     palette,
+    preview,
     story,
     ticket,
     trashing,
@@ -17,9 +20,12 @@ from pullse.web.frame import Place
 
 pages: list[Call] = [
     *lists.pages,
+    *bulk.pages,
+    *look.pages,
     *counts.pages,
     *palette.pages,
     *creating.pages,
+    *preview.pages,
     *ticket.pages,
     *facts.pages,
     *changing.pages,

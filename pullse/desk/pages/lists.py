@@ -1,6 +1,7 @@
 """`/`, `/tickets` and `/trash`: lists of tickets."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -8,19 +9,22 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from pullse.desk import columns, lists, queries
+from pullse.desk import columns, lists, queries, receipts
 from pullse.desk.columns import Column
-from pullse.desk.lists import Asked, Wanted
+from pullse.desk.lists import Asked, Ticket, Wanted
 from pullse.desk.pages import story
-from pullse.kit.db import Struct
-from pullse.kit.pages import Shown, see, showing
+from pullse.errors import Refusal
+from pullse.kit.db import Db, Struct
+from pullse.kit.pages import EMPTY, Form, Shown, see, showing
 from pullse.kit.web import Request
 from pullse.tickets import listing
 from pullse.tickets.model import Cursor, Order, Priority, Status
-from pullse.web.frame import frame_of, shown
+from pullse.web.frame import frame_of, piece, shown
 
 HERE = "/tickets"
 TRASH = "/trash"
+IN_TRASH = "trash"
+"""In the place of a list's text."""
 ON_A_PAGE = 50
 
 
@@ -50,94 +54,175 @@ class Chip(Struct, frozen=True):
 
 
 async def home(request: Request) -> Shown:
-    request.read_query(Home)
-    return await page(request, lists.home(request.actor))
+    asked = request.read_query(Home)
+    return await page(request, lists.home(request.actor), done=asked.done)
 
 
 async def index(request: Request) -> Shown:
     raw = request.scope["query_string"]
     asked = lists.asked_in(raw)
-    if lists.has_blanks(raw) and asked.fragment is None:
+    if asked.fragment is not None:
+        return await PIECES[asked.fragment](request, asked)
+    if lists.has_blanks(raw):
         # What a form left empty is not in the address that one keeps or sends to somebody.
         return see(at(pairs_of_page(asked)))
-    if asked.fragment == "rows":
-        return await rows(request, asked)
-    return await page(request, asked)
+    return await page(request, asked, done=asked.done)
 
 
-async def page(request: Request, asked: Asked) -> Shown:
+async def page(
+    request: Request,
+    asked: Asked,
+    form: Form = EMPTY,
+    status: int = 200,
+    *,
+    done: str | None = None,
+) -> Shown:
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    chosen = columns.chosen(preferences.columns)
-    # Free text needs a plan of its own: see listing.search.
-    database = request.database
-    async with database.transaction() if wanted.query.q else database.session() as db:
+    async with reading(request, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
-        if asked.fragment == "more":
-            choices = []
-        else:
-            choices = await queries.choices(
-                db, ids(wanted, "assigned_to"), ids(wanted, "team_id"), request.actor.teams
-            )
+        agents, teams = named(wanted)
+        choices = await queries.choices(db, agents, teams, request.actor.teams)
         emptiness = {} if tickets else await story.emptiness(db, request)
+    chosen = columns.chosen(preferences.columns)
     return await shown(
         request,
-        "desk/list_more.html" if asked.fragment == "more" else "desk/list.html",
+        "desk/list.html",
+        status,
         list=wanted,
-        here=wanted.name,
-        back=quote(wanted.text, safe=""),
-        tickets=tickets,
         is_first=asked.cursor is None,
-        more=cursor and at((*wanted.pairs, ("cursor", cursor))),
-        columns=chosen,
+        edit=asked.edit,
+        open=asked.open,
         heads=[head(each, wanted) for each in chosen],
         chips=chips(wanted),
         names={str(each.id): each.name for each in choices},
         agents=offered(choices, "agent"),
         teams=offered(choices, "team"),
         is_agent=lists.agent_of(request.actor) is not None,
-        statuses=list(Status),
-        priorities=list(Priority),
-        orders=list(Order),
+        orders=[(str(each), at(sorted_by(wanted, each))) for each in Order],
+        all_columns=columns.all_of(preferences.columns),
         **emptiness,
+        **rows_of(tickets, cursor, wanted, chosen),
+        **told(request, form, done),
     )
+
+
+async def more(request: Request, asked: Asked) -> Shown:
+    """The rows after `cursor`."""
+    preferences = await frame_of(request).preferences(request)
+    wanted = lists.wanted(asked, request.actor, preferences.zone)
+    async with reading(request, wanted) as db:
+        tickets, cursor = await lists.page(db, wanted.query, request.actor)
+    chosen = columns.chosen(preferences.columns)
+    given = rows_of(tickets, cursor, wanted, chosen)
+    return await piece(request, "desk/list_more.html", form=EMPTY, edit=None, **given)
 
 
 async def rows(request: Request, asked: Asked) -> Shown:
     """Tickets that a page shows or might: as they are now, and whether they are on the list."""
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    database = request.database
-    async with database.transaction() if wanted.query.q else database.session() as db:
+    async with reading(request, wanted) as db:
         on_it = await lists.belonging(db, wanted.query, asked.id, request.actor)
         there = {each.id for each in on_it}
         others = [each for each in asked.id if each not in there]
         off_it = await lists.by_id(db, others, request.actor) if others else []
-    return await shown(
-        request,
-        "desk/list_rows.html",
-        back=quote(wanted.text, safe=""),
-        tickets=[*on_it, *off_it],
-        off={str(each.id) for each in off_it},
-        columns=columns.chosen(preferences.columns),
-    )
+    given = rows_of([*on_it, *off_it], None, wanted, columns.chosen(preferences.columns))
+    off = {str(each.id): True for each in off_it}
+    return await piece(request, "desk/list_rows.html", form=EMPTY, edit=None, off=off, **given)
+
+
+async def people(request: Request, asked: Asked) -> Shown:
+    """Whom a ticket can be given to, by how a name begins; `team_id` is that of the ticket."""
+    team = listing.ids("team_id", asked.team_id, "teams")
+    async with request.database.session() as db:
+        found = await queries.people(
+            db, asked.q or "", team[0] if team else None, request.actor.teams
+        )
+    return await piece(request, "desk/list_people.html", agents=found, starts=not asked.q)
 
 
 async def trash(request: Request) -> Shown:
     asked = request.read_query(InTrash)
+    return await page_of_trash(request, asked.cursor, done=asked.done)
+
+
+async def page_of_trash(
+    request: Request,
+    cursor: str | None = None,
+    form: Form = EMPTY,
+    status: int = 200,
+    *,
+    done: str | None = None,
+) -> Shown:
     async with request.database.session() as db:
-        found = await listing.trash(db, asked.cursor, ON_A_PAGE, request.actor.teams, brief=True)
-    chosen = [*columns.chosen(["number", "title", "status", "assignee", "team"]), columns.DELETED]
+        found = await listing.trash(db, cursor, ON_A_PAGE, request.actor.teams, brief=True)
     return await shown(
         request,
         "desk/trash.html",
-        here="trash",
+        status,
         tickets=lists.tickets_in(found),
-        is_first=asked.cursor is None,
+        is_first=cursor is None,
         more=found.next_cursor and f"{TRASH}?cursor={found.next_cursor}",
-        columns=chosen,
-        heads=[Head(each.name) for each in chosen],
+        columns=columns.OF_TRASH,
+        heads=[Head(each.name) for each in columns.OF_TRASH],
+        edit=None,
+        text=IN_TRASH,
+        **told(request, form, done),
     )
+
+
+async def again(request: Request, text: str, form: Form, status: int) -> Shown:
+    """The list that a form stood on, with what was wrong."""
+    if text == IN_TRASH:
+        return await page_of_trash(request, None, form, status)
+    return await page(request, asked_before(text), form, status)
+
+
+def back_to(text: str | None, *, receipt: str | None = None, open_: str | None = None) -> str:
+    more = [("done", receipt)] if receipt else []
+    more += [("open", open_)] if open_ else []
+    if text == IN_TRASH:
+        return f"{TRASH}?{urlencode(more)}" if more else TRASH
+    return at([*lists.pairs_of(asked_before(text or "")), *more])
+
+
+def asked_before(text: str) -> Asked:
+    """What a form says of where it stood; it may say anything."""
+    try:
+        return lists.asked_in(text.encode("ascii", "replace"))
+    except Refusal:
+        return Asked()
+
+
+def reading(request: Request, wanted: Wanted) -> AbstractAsyncContextManager[Db]:
+    """Free text needs a plan of its own: see listing.search."""
+    database = request.database
+    return database.transaction() if wanted.query.q else database.session()
+
+
+def rows_of(
+    tickets: Sequence[Ticket], cursor: str | None, wanted: Wanted, chosen: Sequence[Column]
+) -> dict[str, Any]:
+    return {
+        "tickets": tickets,
+        "more": cursor and at((*wanted.pairs, ("cursor", cursor))),
+        "columns": chosen,
+        "back": quote(wanted.text, safe=""),
+        "text": wanted.text,
+        "statuses": list(Status),
+        "priorities": list(Priority),
+    }
+
+
+def told(request: Request, form: Form, done: str | None) -> dict[str, Any]:
+    """What was done, or what was wrong."""
+    return {
+        "form": form,
+        "receipt": receipts.find(request, done),
+        "token": done,
+        "chosen": {each.partition(".")[0]: True for each in form.values("ticket")},
+    }
 
 
 def at(pairs: Sequence[tuple[str, str]]) -> str:
@@ -155,11 +240,15 @@ def head(column: Column, wanted: Wanted) -> Head:
         return Head(column.name)
     now = wanted.query.sort
     following = column.other if now is column.first else column.first
-    sort = [] if following is Order.NEWEST else [("sort", str(following))]
     direction = None
     if now in (column.first, column.other):
         direction = "descending" if now.startswith("-") else "ascending"
-    return Head(column.name, at([*wanted.without("sort"), *sort]), direction)
+    return Head(column.name, at(sorted_by(wanted, following)), direction)
+
+
+def sorted_by(wanted: Wanted, order: Order) -> list[tuple[str, str]]:
+    sort = [] if order is Order.NEWEST else [("sort", str(order))]
+    return [*wanted.without("sort"), *sort]
 
 
 def chips(wanted: Wanted) -> list[Chip]:
@@ -169,14 +258,20 @@ def chips(wanted: Wanted) -> list[Chip]:
     ]
 
 
-def ids(wanted: Wanted, name: str) -> list[UUID]:
-    """Those that a filter names, so that they are named by more than an id."""
-    return listing.ids(name, [each for each in wanted.values(name) if each != lists.ME], "agents")
+def named(wanted: Wanted) -> tuple[list[UUID], list[UUID]]:
+    """Agents and teams that the page has to name."""
+    agents = [each for each in wanted.values("assigned_to") if each != lists.ME]
+    return (
+        listing.ids("assigned_to", agents, "agents"),
+        listing.ids("team_id", wanted.values("team_id"), "teams"),
+    )
 
 
 def offered(choices: Sequence[queries.Choice], kind: str) -> list[queries.Choice]:
     return [each for each in choices if each.kind == kind and each.is_open]
 
+
+PIECES = {"more": more, "rows": rows, "people": people}
 
 pages: list[Any] = [
     showing("/", home, "tickets:read", query=Home),

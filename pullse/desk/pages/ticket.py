@@ -20,6 +20,7 @@ from pullse.kit.db import Db, Struct
 from pullse.kit.events import Actor
 from pullse.kit.pages import EMPTY, Form, Shown, see, showing
 from pullse.kit.web import Request
+from pullse.realtime.projection import PRIVATE
 from pullse.tickets.actions import no_ticket
 from pullse.tickets.api import as_id, as_number
 from pullse.tickets.model import Order, Priority, Status
@@ -122,6 +123,7 @@ async def page(
         "teams": chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
         "statuses": list(Status),
         "priorities": list(Priority),
+        "channel": channel_of(ticket),
         "actor": request.actor.id,
         "me": own_id(request.actor),
         "history": msgspec.structs.replace(history, entries=entries),
@@ -139,6 +141,12 @@ async def page(
     if asked.fragment is not None:
         return await piece(request, PIECES[asked.fragment], **given)
     return await shown(request, "desk/ticket.html", status, **given)
+
+
+def channel_of(ticket: Ticket) -> str:
+    """Where those who look at it are present; see decision 0014."""
+    circle = "" if ticket.circle is None else f"{PRIVATE}{ticket.circle}:"
+    return f"{circle}ticket:{ticket.id}"
 
 
 async def ways_of(db: Db, wanted: Wanted | None, ticket: Ticket, actor: Actor) -> Ways | None:

@@ -1,0 +1,97 @@
+/* <live-rows>: rows that are shown become what they are now, in their places. What newly belongs on
+   the list is offered by a quiet button; what belongs no longer stays, dimmed, until then. However
+   much happens, it asks for one piece at a time, and not while nobody looks. */
+
+import { Newcomers } from './newcomers.js'
+import { mark, read, renew, rowOf } from './rows.js'
+
+const PAUSE = 400
+const MOST = 200
+const TOLD = ['fact', 'caught-up', 'visibilitychange']
+
+class LiveRows extends HTMLElement {
+  #changed = new Set()
+  #new
+  #isBusy = false
+  #asked = 0
+  #timer
+
+  // Lifecycle
+
+  connectedCallback() {
+    const button = this.querySelector('button')
+    this.#new = new Newcomers(button, this.dataset.text)
+    button.addEventListener('click', () => this.#list.refresh())
+    for (const type of TOLD) document.addEventListener(type, this)
+    this.#list.addEventListener('reread', this)
+    this.#list.addEventListener('refreshed', this)
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.#timer)
+    for (const type of TOLD) document.removeEventListener(type, this)
+  }
+
+  handleEvent({ type, detail }) {
+    if (type === 'fact') this.#take(detail)
+    if (type === 'caught-up') this.#shown.forEach((row) => this.#changed.add(row.dataset.ticket))
+    if (type === 'reread') detail.forEach((id) => this.#changed.add(id))
+    if (type === 'refreshed') this.#new.clear()
+    this.#soon()
+  }
+
+  // Actions
+
+  async refresh() {
+    this.#timer = undefined
+    this.#isBusy = true
+    this.#asked = Date.now()
+    const ids = [...this.#changed].slice(0, MOST)
+    ids.forEach((id) => this.#changed.delete(id))
+    try {
+      const found = await read(this.#list, ids)
+      for (const id of ids) this.#show(id, found.get(id))
+      this.#new.say()
+    } catch {
+      ids.forEach((id) => this.#changed.add(id))
+      this.#asked = Date.now() + 10 * PAUSE
+    } finally {
+      this.#isBusy = false
+      this.#soon()
+    }
+  }
+
+  // Private
+
+  #take({ ticket_id: id, data }) {
+    if (!id) return
+    const row = rowOf(this.#list, id)
+    if (row && Number(row.dataset.version) >= data?.version && !row.hasAttribute('aria-busy')) return
+    if (row || this.#changed.size < MOST) this.#changed.add(id)
+    else this.#new.more()
+  }
+
+  #show(id, fresh) {
+    const row = rowOf(this.#list, id)
+    if (row) fresh ? renew(row, fresh) : mark(row)
+    if (!row && fresh && !fresh.hasAttribute('data-off')) this.#new.add(id)
+    else this.#new.delete(id)
+  }
+
+  #soon() {
+    if (this.#isBusy || document.hidden || !this.#changed.size) return
+    const rest = this.#asked + PAUSE - Date.now()
+    if (rest <= 0 && this.#timer === undefined) this.refresh()
+    else this.#timer ??= setTimeout(() => this.refresh(), Math.max(rest, 0))
+  }
+
+  get #list() {
+    return this.closest('ticket-list')
+  }
+
+  get #shown() {
+    return this.#list.querySelectorAll('[data-row]')
+  }
+}
+
+customElements.define('live-rows', LiveRows)
