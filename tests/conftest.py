@@ -202,6 +202,8 @@ TABLES = (
     "events",
     "readers",
     "ticket_counts",
+    "ticket_marks",
+    "ticket_rollups",
     "jobs",
     "schedules",
     "idempotency_keys",
