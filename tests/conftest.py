@@ -60,6 +60,8 @@ SLOW = (
     "tests/desk/test_keys.py",
     "tests/desk/test_day.py",
     "tests/web/test_chromium.py",
+    "tests/web/test_axe.py",
+    "tests/web/test_weight.py",
 )
 """
 Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
@@ -200,6 +202,8 @@ TABLES = (
     "events",
     "readers",
     "ticket_counts",
+    "ticket_marks",
+    "ticket_rollups",
     "jobs",
     "schedules",
     "idempotency_keys",

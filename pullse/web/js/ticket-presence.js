@@ -23,7 +23,7 @@ class TicketPresence extends HTMLElement {
   connectedCallback() {
     this.#events = new AbortController()
     const options = { signal: this.#events.signal }
-    for (const name of ['focusin', 'focusout']) document.addEventListener(name, () => this.#notice(), options)
+    for (const name of ['focusin', 'focusout']) document.addEventListener(name, () => setTimeout(() => this.#notice()), options)
     document.addEventListener('visibilitychange', () => this.#look(), options)
     document.addEventListener('feed', ({ detail }) => detail.state === 'live' && this.#channel?.retry(), options)
     document.addEventListener('fact', ({ detail }) => this.#follow(detail), options)
@@ -77,14 +77,11 @@ class TicketPresence extends HTMLElement {
     if (now) this.setAttribute('channel', now)
   }
 
-  /** The focus moves from field to field by way of nothing. */
   #notice() {
-    setTimeout(() => {
-      const state = here()
-      if (JSON.stringify(state) === JSON.stringify(this.#state)) return
-      this.#state = state
-      this.#channel?.say(state)
-    })
+    const state = here()
+    if (state.field === this.#state.field) return
+    this.#state = state
+    this.#channel?.say(state)
   }
 
   async #show(members) {
