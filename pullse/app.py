@@ -50,14 +50,17 @@ from pullse.kit.relay import Reactions
 from pullse.kit.secret import Secret, WrongSecret
 from pullse.kit.tail import Tail
 from pullse.kit.web import Answer, Call, Request, Router, Services
-from pullse.operations import health, jobs_api
+from pullse.operations import health, jobs_api, operations_api
 from pullse.operations import pages as operations_pages
+from pullse.operations.checkup import Checkup
 from pullse.preferences import api as preferences
 from pullse.preferences import pages as preference_pages
 from pullse.realtime import feed
 from pullse.reports import api as reports
 from pullse.reports import counting
+from pullse.reports import pages as reports_pages
 from pullse.settings import Settings
+from pullse.store import Store
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
 from pullse.tickets import departures, markdown_api
@@ -96,6 +99,7 @@ calls: list[Call] = [
     *access.calls,
     *audit.calls,
     *jobs_api.calls,
+    *operations_api.calls,
     *health.calls,
     Call(
         "GET",
@@ -115,6 +119,7 @@ pages: list[Call] = with_ways_back(
         *patterns.pages,
         *preference_pages.pages,
         *desk.pages,
+        *reports_pages.pages,
         *access_pages.pages,
         *gateway_pages.pages,
         *operations_pages.pages,
@@ -122,6 +127,7 @@ pages: list[Call] = with_ways_back(
 )
 places = [
     *desk.places,
+    *reports_pages.places,
     *preference_pages.places,
     *access_pages.places,
     *gateway_pages.places,
@@ -150,8 +156,12 @@ def build(
     proxies: Proxies = NOBODY,
     rates: Rates | None = None,
     providers: Sequence[Live] = (),
+    checkup: Checkup | None = None,
 ) -> Edge:
     """The whole ASGI application; `readers` of facts are those that health looks at."""
+    if checkup is None:
+        address = database.address
+        checkup = Checkup(Settings(), Store(address.url, f"PostgreSQL at {address.shown}"))
     finds = [getattr(guard, name, None) for name in ("find", "find_session")]
     if realtime.keyring is not None:
         finds.append(realtime.keyring.holders)
@@ -170,7 +180,9 @@ def build(
             find_side=side.of,
             places=places,
             providers=[Provider(each.settings.title, oidc.way(each)) for each in providers],
+            connects=gateway.origins(realtime.ably),
         ),
+        checkup=checkup,
         schedule=schedule,
         key=os.urandom(32) if secret is None else seals.key(secret, "pages"),
     )

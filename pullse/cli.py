@@ -460,7 +460,12 @@ def backup_command(file: Path, data_dir: Path | None) -> None:
     found = read_settings(data_dir)
     with opened(found, beside=True) as store:
         backup.dump(store, found, file)
-        click.echo(f"Wrote {file} ({file.stat().st_size:,} bytes).")
+        size = file.stat().st_size
+        click.echo(f"Wrote {file} ({size:,} bytes).")
+        try:
+            asyncio.run(backup.note(store, found, size))
+        except Refusal as error:
+            click.echo(f"It is not in the audit trail: {error}", err=True)
 
 
 @main.command("restore")

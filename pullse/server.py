@@ -27,15 +27,17 @@ from pullse.errors import Refusal
 from pullse.gateway import log as channel_log
 from pullse.gateway.keys import DevKey
 from pullse.kit import background, jobs, relay
-from pullse.kit.db import Database, open_database
+from pullse.kit.db import Address, Database, open_database
 from pullse.kit.guard import BearerToken, LocalOwner
 from pullse.kit.http import BACKLOG, SocketServer
 from pullse.kit.proxies import Proxies
 from pullse.kit.rates import Rates
 from pullse.kit.tail import Tail
+from pullse.operations.checkup import Checkup
 from pullse.realtime import ably
-from pullse.reports import counting
+from pullse.reports import counting, insight
 from pullse.settings import Settings
+from pullse.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +113,7 @@ async def serve(process: Process, bound: socket.socket) -> None:
         proxies=Proxies(settings.proxies),
         rates=rates,
         providers=[Live(each) for each in settings.oidc],
+        checkup=Checkup(settings, store_of(process)),
     )
     works = {"tail": tail.run, "refusals": refusals.run, **works, **realtime.works}
     if rates is not None:
@@ -146,6 +149,14 @@ async def serve(process: Process, bound: socket.socket) -> None:
         await database.close()
 
 
+def store_of(process: Process) -> Store:
+    """The database that this process uses, as it may be shown."""
+    url, settings = process.database_url, process.settings
+    if settings.database_url is None:
+        return Store(url, "the embedded PostgreSQL")
+    return Store(url, f"PostgreSQL at {Address.parse(settings.database_url).shown}")
+
+
 def spare_the_collector() -> None:
     """What is there now stays: full collections need not look through it again and again."""
     gc.collect()
@@ -158,6 +169,7 @@ def readers(settings: Settings, database: Database, tail: Tail) -> dict[str, Cal
     found: dict[str, Callable[[], Any]] = {
         "jobs": lambda: jobs.work(database, app.jobs, app.schedule),
         "counts": lambda: counting.run(database),
+        "insight": lambda: insight.run(database),
     }
     if app.reactions:
         found["relay"] = lambda: relay.run(database, tail, app.reactions)

@@ -55,10 +55,13 @@ SLOW = (
     "tests/clients/test_silence.py",
     "tests/desk/test_drafts.py",
     "tests/desk/test_live.py",
+    "tests/desk/test_presence.py",
     "tests/desk/test_session_again.py",
     "tests/desk/test_keys.py",
     "tests/desk/test_day.py",
     "tests/web/test_chromium.py",
+    "tests/web/test_axe.py",
+    "tests/web/test_weight.py",
 )
 """
 Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
@@ -199,6 +202,8 @@ TABLES = (
     "events",
     "readers",
     "ticket_counts",
+    "ticket_marks",
+    "ticket_rollups",
     "jobs",
     "schedules",
     "idempotency_keys",

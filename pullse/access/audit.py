@@ -29,6 +29,7 @@ NAMES = (
     "key.reset",
     "job.retried",
     "job.deleted",
+    "backup.made",
     "access.refused",
     "link.made",
     "link.used",

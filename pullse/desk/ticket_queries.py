@@ -10,6 +10,7 @@ from uuid import UUID
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Place
 from pullse.tickets.access import seen_by, visible
+from pullse.tickets.queries import CIRCLE
 from pullse.tickets.rendering import HTML
 
 CHOICES_AT_MOST = 500
@@ -37,6 +38,8 @@ class Ticket(Struct, frozen=True):
     deleted_at: datetime | None
     html: str | None
     """See tickets/rendering.py."""
+    circle: UUID | None = None
+    """The private team whose members alone may see it."""
 
 
 class Fact(Struct, frozen=True):
@@ -98,7 +101,7 @@ async def find(db: Db, number: int, teams: frozenset[UUID] | None) -> Ticket | N
         Ticket,
         f"""
         SELECT id, number, title, description, status, priority, assigned_to, team_id,
-               created_at, updated_at, version, deleted_at, {HTML} AS html
+               created_at, updated_at, version, deleted_at, {HTML} AS html, {CIRCLE}
           FROM tickets
          WHERE number = $1 AND {visible("$2::uuid[]")}
         """,
@@ -218,6 +221,10 @@ async def names(
         SELECT id, name, false, $4::uuid[] IS NOT NULL AND is_private AND id <> ALL($4::uuid[])
           FROM teams
          WHERE id = ANY($3::uuid[])
+         UNION ALL
+        SELECT (data->>'team_id')::uuid, data->>'name', true, false
+          FROM events
+         WHERE events.name = 'team.deleted' AND data->>'team_id' = ANY($3::uuid[]::text[])
         """,
         list(agents),
         list(tokens),

@@ -26,6 +26,8 @@ from pullse.settings import Ably
 from pullse.teams import queries
 
 AUTH_URL = "/api/realtime/token"
+ABLY = "main.realtime.ably.net"
+"""Where its clients connect that are told nothing else."""
 TTL_OF_OTHERS = 600_000
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 NO_STORE = (b"cache-control", b"no-store")
@@ -216,6 +218,15 @@ def at_ably(ably: Ably) -> ClientOptions:
         tls_port=ably.port if ably.tls else None,
         tls=ably.tls,
     )
+
+
+def origins(ably: Ably | None) -> list[str]:
+    """Of the servers that a page's client talks with, if they are not ours."""
+    if ably is None:
+        return []
+    host = ABLY if ably.host is None else ably.host
+    at = host if ably.port is None else f"{host}:{ably.port}"
+    return [f"https://{at}", f"wss://{at}"] if ably.tls else [f"http://{at}", f"ws://{at}"]
 
 
 def here(scope: Scope) -> ClientOptions:

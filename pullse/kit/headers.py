@@ -8,6 +8,8 @@ A page's answer brings a head of its own along, in the place of this one: it sho
 asks for what is ours alone, nothing is inline, and nobody keeps a copy.
 """
 
+from collections.abc import Sequence
+
 from pullse.kit.web import Answer, Headers
 
 SECURE = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
@@ -26,22 +28,28 @@ OF_SHARED = (
 OF_ANSWER = (*OF_SHARED, (b"cross-origin-resource-policy", b"same-origin"))
 
 
-OF_PAGE = (
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (
-        b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
-        b"require-trusted-types-for 'script'; trusted-types pullse",
-    ),
-    # with no-referrer, browsers would send forms with `Origin: null`, and we could not tell ours
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-)
+def of_page(connects: Sequence[str] = ()) -> tuple[tuple[bytes, bytes], ...]:
+    """`connects` are origins that its scripts talk with, besides our own."""
+    connect = " ".join(["'self'", *connects])
+    return (
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"cache-control", b"no-store"),
+        (
+            b"content-security-policy",
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+            b"connect-src %s; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+            b"require-trusted-types-for 'script'; trusted-types pullse" % connect.encode("ascii"),
+        ),
+        # with no-referrer, browsers would send forms with `Origin: null`: we couldn't tell ours
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    )
+
+
+OF_PAGE = of_page()
 OF_ASSET = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),

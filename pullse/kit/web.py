@@ -98,6 +98,8 @@ class Services:
     """By whom one may sign in, besides ourselves; see access/oidc."""
     pages: Any = None
     """The frame of pages; see web/frame.py."""
+    checkup: Any = None
+    """Looks at what this process needs; see operations/checkup.py."""
     schedule: Sequence[Any] = ()
     """What runs by the clock; see kit/jobs.py."""
     key: bytes = field(default_factory=lambda: os.urandom(32), repr=False)

@@ -14,7 +14,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pullse.kit.db import Address, Db, endpoint
+from pullse.kit import audit
+from pullse.kit.db import Address, Db, endpoint, open_database
+from pullse.kit.events import OPERATOR
 from pullse.kit.postgres.binaries import OLDEST
 from pullse.operations import archives, bridge, holdings, replacing, tools
 from pullse.operations.archives import Archive, Unfit
@@ -44,6 +46,17 @@ def dump(store: Store, settings: Settings, file: Path) -> None:
         asyncio.run(_dump(place_of(store, settings), file))
     except OSError as error:
         raise Failed(f"{file} can't be written: {error.strerror or error}.") from error
+
+
+async def note(store: Store, settings: Settings, size: int) -> None:
+    """In the audit trail, from which pages tell of it. Raises `Unavailable`."""
+    database = await open_database(store.url, direct_url=settings.database_direct_url, size=1)
+    try:
+        async with database.transaction() as db:
+            if await db.value("SELECT to_regclass('audit') IS NOT NULL"):
+                await audit.record(db, "backup.made", by=OPERATOR, data={"bytes": size})
+    finally:
+        await database.close()
 
 
 def restore(store: Store, settings: Settings, file: Path, *, force: bool) -> None:

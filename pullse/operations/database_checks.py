@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from pullse.kit import migrate
+from pullse.kit.aside import aside
 from pullse.kit.db import Address, Db, Struct
 from pullse.kit.postgres.binaries import OLDEST
 from pullse.operations import health, holdings, tools
@@ -29,13 +30,6 @@ class Limits(Struct, frozen=True):
     """Of pullse, as far as this role may see: each listens."""
 
 
-class Waiting(Struct, frozen=True):
-    name: str
-    error: str | None
-    facts: int
-    seconds: float
-
-
 async def examine(settings: Settings, store: Store) -> list[Finding]:
     address = Address.parse(store.url)
     direct = settings.database_direct_url if settings.database_url else None
@@ -55,7 +49,7 @@ async def examine(settings: Settings, store: Store) -> list[Finding]:
             found.append(await encryption(db, address))
         limits = await limits_of(db)
         found.append(connections(limits, settings.pool_size))
-        found.append(programs(number // 10000))
+        found.append(await aside(lambda: programs(number // 10000)))
         pending = await migrations(db)
         found.append(pending)
         if pending.is_well and await db.value("SELECT to_regclass('readers') IS NOT NULL"):
@@ -303,26 +297,13 @@ async def migrations(db: Db) -> Finding:
 
 async def readers(db: Db, is_running: bool, *, has_ably: bool) -> list[Finding]:
     """Facts on their way out of the feed, for each who reads it on others' behalf."""
-    waiting = await db.all(
-        Waiting,
-        """
-        SELECT name, error,
-               (SELECT count(*) FROM (SELECT FROM events
-                                       WHERE (events.tx, events.id) > (readers.tx, readers.id)
-                                       LIMIT 10000) AS later)::int AS facts,
-               coalesce((SELECT extract(epoch FROM now() - at) FROM events
-                          WHERE (events.tx, events.id) > (readers.tx, readers.id)
-                       ORDER BY tx, id LIMIT 1), 0)::float8 AS seconds
-          FROM readers
-      ORDER BY name
-        """,
-    )
+    waiting = await health.waiting(db)
     return [delivery(each, is_running, has_ably=has_ably) for each in waiting] or [
         Finding("delivery", True, "nobody reads facts on others' behalf yet")
     ]
 
 
-def delivery(waiting: Waiting, is_running: bool, *, has_ably: bool) -> Finding:
+def delivery(waiting: health.Waiting, is_running: bool, *, has_ably: bool) -> Finding:
     what = f"delivery to {waiting.name}"
     text = f"{waiting.facts} facts wait, the oldest for {waiting.seconds:.0f} s"
     if waiting.name == "ably" and not has_ably:

@@ -29,6 +29,8 @@ def secrets(settings: Settings) -> list[str]:
     found = {settings.supabase_service_key, settings.api_token}
     if settings.ably:
         found |= {settings.ably.key, settings.ably.key.partition(":")[2]}
+    found |= {each.client_secret for each in settings.oidc}
+    found |= {settings.secret, settings.supabase_jwt_secret}
     for url in (settings.database_url, settings.database_direct_url):
         password = urlsplit(url).password if url else None
         if password:

@@ -23,6 +23,15 @@ class Reader(Struct, frozen=True):
     error: str | None
 
 
+class Waiting(Struct, frozen=True):
+    """How far behind a reader of facts is: up to 10,000 facts, and the age of the oldest."""
+
+    name: str
+    error: str | None
+    facts: int
+    seconds: float
+
+
 async def live(request: Request) -> Answer:
     return ok(request)
 
@@ -98,6 +107,23 @@ async def backlog(db: Db, readers: Sequence[str]) -> Backlog:
                (SELECT count(*) FROM jobs WHERE dead_at IS NULL) AS jobs
         """,
         readers,
+    )
+
+
+async def waiting(db: Db) -> list[Waiting]:
+    return await db.all(
+        Waiting,
+        """
+        SELECT name, error,
+               (SELECT count(*) FROM (SELECT FROM events
+                                       WHERE (events.tx, events.id) > (readers.tx, readers.id)
+                                       LIMIT 10000) AS later)::int AS facts,
+               coalesce((SELECT extract(epoch FROM now() - at) FROM events
+                          WHERE (events.tx, events.id) > (readers.tx, readers.id)
+                       ORDER BY tx, id LIMIT 1), 0)::float8 AS seconds
+          FROM readers
+      ORDER BY name
+        """,
     )
 
 

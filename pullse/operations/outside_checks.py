@@ -1,4 +1,7 @@
-"""The doctor's looks at services of others: Ably and Supabase. Without network it says so."""
+"""
+The doctor's looks at services of others: Ably, Supabase, and those by which people sign in.
+Without network it says so.
+"""
 
 import asyncio
 import base64
@@ -10,7 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from pullse.access.oidc.discovery import Live
+from pullse.access.oidc.outgoing import Failed
 from pullse.operations.findings import Finding
+from pullse.providers import Provider
 from pullse.realtime import outlet
 from pullse.realtime.outlet import Pace
 from pullse.settings import Ably, Settings
@@ -132,6 +138,27 @@ async def supabase_answer(url: str, key: str) -> Finding:
             "paused.",
         )
     return Finding("Supabase", True, f"{host} takes the key")
+
+
+async def providers(settings: Settings) -> list[Finding]:
+    """What each says of itself, which is all that can be asked without a person."""
+    return list(await asyncio.gather(*(provider(each) for each in settings.oidc)))
+
+
+async def provider(given: Provider) -> Finding:
+    what = f"sign-in by {given.name}"
+    try:
+        async with asyncio.timeout(PATIENCE * 2):
+            await Live(given).metadata()
+    except (Failed, TimeoutError) as error:
+        return Finding(
+            what,
+            False,
+            f"{given.issuer} can't be used ({said(error)})",
+            "See that this machine reaches it and that its ISSUER is right; until then nobody "
+            "signs in by it.",
+        )
+    return Finding(what, True, f"{given.issuer} says where to sign in")
 
 
 def said(error: Exception) -> str:

@@ -17,9 +17,9 @@ from minijinja import Environment, escape, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
-from pullse.kit import assets, texts
+from pullse.kit import assets, compression, texts
 from pullse.kit.db import Struct
-from pullse.kit.headers import OF_ASSET, OF_PAGE
+from pullse.kit.headers import OF_ASSET, OF_PAGE, of_page
 from pullse.kit.pages import Shown, see, showing, to_sign_in, wants_page
 from pullse.kit.texts import Texts
 from pullse.kit.web import Answer, Call, Headers, Request, Scope
@@ -36,6 +36,7 @@ ASKED = (
     "events:read",
     "agents:admin",
     "teams:admin",
+    "operations:admin",
 )
 """Rights that templates ask for."""
 TONES = 8
@@ -119,12 +120,14 @@ class Frame:
         find_side: Callable[[Request], Awaitable[Sequence[Entry]]] | None = None,
         places: Sequence[Place] = (),
         providers: Sequence[Provider] = (),
+        connects: Sequence[str] = (),
     ) -> None:
         self._find_viewer = find_viewer
         self._find_preferences = find_preferences
         self._find_side = find_side
         self._places = places
         self.providers = providers
+        self._head = of_page(connects)
 
     async def show(
         self, request: Request, template: str, status: int, headers: Headers, given: Any
@@ -134,7 +137,7 @@ class Frame:
         places = [each for each in self._places if each.permission in rights]
         side = [] if self._find_side is None else await self._find_side(request)
         preferences = await self.preferences(request)
-        return drawn(
+        page = drawn(
             request.scope,
             template,
             status,
@@ -144,6 +147,8 @@ class Frame:
             {"side": side, "rights": rights_in(rights), **given},
             preferences,
         )
+        page.head = self._head
+        return page
 
     async def show_piece(self, request: Request, template: str, given: Mapping[str, Any]) -> Shown:
         rights = rights_in(request.actor.rights)
@@ -228,7 +233,19 @@ def drawn(
             **given,
         },
     )
-    return Shown(status, html.encode(), headers, head=OF_PAGE)
+    body = html.encode()
+    headers = [*headers, compression.VARIES]
+    if can_be_packed(scope) and len(body) >= compression.WORTH_IT:
+        body = compression.packed(body)
+        headers += compression.PACKED
+    return Shown(status, body, headers, head=OF_PAGE)
+
+
+def can_be_packed(scope: Scope) -> bool:
+    given = dict(scope["headers"])
+    site, accept = given.get(b"sec-fetch-site"), given.get(b"accept-encoding", b"")
+    is_safe = compression.is_safe(scope["method"], None if site is None else site.decode("latin-1"))
+    return is_safe and compression.takes_gzip(accept.decode("latin-1"))
 
 
 def environment_of(language: Texts) -> Environment:
@@ -247,6 +264,7 @@ def environment_of(language: Texts) -> Environment:
         "say": language.say,
         "language": language.language,
         "asset": lambda asset: safe(ASSETS.address(asset)),
+        "scripts": scripts,
         "version": __version__,
     }.items():
         environment.add_global(name, value)
@@ -276,6 +294,16 @@ async def here(request: Request) -> Shown:
         ],
         head=OF_ASSET,
     )
+
+
+def scripts(names: Sequence[str]) -> str:
+    """Elements by their names, with what they import asked for at once."""
+    roots = [f"{name}.js" for name in names]
+    ahead = [
+        f'<link rel="modulepreload" href="{ASSETS.address(e)}">' for e in ASSETS.imports(roots)
+    ]
+    own = [f'<script type="module" src="{ASSETS.address(e)}"></script>' for e in roots]
+    return safe("\n".join([*ahead, *own]))
 
 
 def find_template(name: str) -> str | None:

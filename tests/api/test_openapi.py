@@ -224,6 +224,7 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
         ("PATCH", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {"json": {"name": "A"}}),
         ("DELETE", "/api/agents/{agent}", f"/api/agents/{ada['id']}", {}),
+        ("GET", "/api/operations", "/api/operations", {}),
         ("GET", "/api/jobs", "/api/jobs?state=dead", {}),
         ("GET", "/api/jobs", "/api/jobs?state=late", {}),
         ("GET", "/api/jobs/schedule", "/api/jobs/schedule", {}),

@@ -37,6 +37,6 @@ places = [
     Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
     Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
     Place("/services", "places.services", "plug", "tokens:admin", "admin"),
-    Place("/audit", "places.audit", "journal", "audit:read", "admin"),
+    Place("/audit", "places.audit", "audit", "audit:read", "admin"),
     Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]

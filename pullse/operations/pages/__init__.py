@@ -1,7 +1,10 @@
 """Pages for those who run pullse: its jobs, and how it is."""
 
-from pullse.operations.pages import jobs
+from pullse.operations.pages import jobs, operations
 from pullse.web.frame import Place
 
-pages = [*jobs.pages]
-places = [Place("/jobs", "places.jobs", "queue", "operations:admin", "admin")]
+pages = [*jobs.pages, *operations.pages]
+places = [
+    Place("/jobs", "places.jobs", "jobs", "operations:admin", "admin"),
+    Place("/operations", "places.operations", "health", "operations:read", "admin"),
+]
