@@ -58,6 +58,7 @@ from pullse.preferences import pages as preference_pages
 from pullse.realtime import feed
 from pullse.reports import api as reports
 from pullse.reports import counting
+from pullse.reports import pages as reports_pages
 from pullse.settings import Settings
 from pullse.store import Store
 from pullse.teams import api as teams
@@ -118,6 +119,7 @@ pages: list[Call] = with_ways_back(
         *patterns.pages,
         *preference_pages.pages,
         *desk.pages,
+        *reports_pages.pages,
         *access_pages.pages,
         *gateway_pages.pages,
         *operations_pages.pages,
@@ -125,6 +127,7 @@ pages: list[Call] = with_ways_back(
 )
 places = [
     *desk.places,
+    *reports_pages.places,
     *preference_pages.places,
     *access_pages.places,
     *gateway_pages.places,

@@ -35,7 +35,7 @@ from pullse.kit.rates import Rates
 from pullse.kit.tail import Tail
 from pullse.operations.checkup import Checkup
 from pullse.realtime import ably
-from pullse.reports import counting
+from pullse.reports import counting, insight
 from pullse.settings import Settings
 from pullse.store import Store
 
@@ -169,6 +169,7 @@ def readers(settings: Settings, database: Database, tail: Tail) -> dict[str, Cal
     found: dict[str, Callable[[], Any]] = {
         "jobs": lambda: jobs.work(database, app.jobs, app.schedule),
         "counts": lambda: counting.run(database),
+        "insight": lambda: insight.run(database),
     }
     if app.reactions:
         found["relay"] = lambda: relay.run(database, tail, app.reactions)

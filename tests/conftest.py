@@ -61,6 +61,8 @@ SLOW = (
     "tests/desk/test_day.py",
     "tests/web/test_admin_chromium.py",
     "tests/web/test_chromium.py",
+    "tests/web/test_axe.py",
+    "tests/web/test_weight.py",
 )
 """
 Databases of every kind, backups between them, kill -9, floods, browsers, Ably's clients through
@@ -201,6 +203,8 @@ TABLES = (
     "events",
     "readers",
     "ticket_counts",
+    "ticket_marks",
+    "ticket_rollups",
     "jobs",
     "schedules",
     "idempotency_keys",

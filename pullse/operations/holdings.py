@@ -17,6 +17,8 @@ HOUSEKEEPING = frozenset(
         "schedules",
         "readers",
         "ticket_counts",
+        "ticket_marks",
+        "ticket_rollups",
         "jobs",
         "idempotency_keys",
         "channel_horizon",

@@ -17,7 +17,7 @@ from minijinja import Environment, escape, safe
 
 from pullse import __version__
 from pullse.errors import Refusal
-from pullse.kit import assets, texts
+from pullse.kit import assets, compression, texts
 from pullse.kit.db import Struct
 from pullse.kit.headers import OF_ASSET, OF_PAGE, of_page
 from pullse.kit.pages import Shown, see, showing, to_sign_in, wants_page
@@ -233,7 +233,19 @@ def drawn(
             **given,
         },
     )
-    return Shown(status, html.encode(), headers, head=OF_PAGE)
+    body = html.encode()
+    headers = [*headers, compression.VARIES]
+    if can_be_packed(scope) and len(body) >= compression.WORTH_IT:
+        body = compression.packed(body)
+        headers += compression.PACKED
+    return Shown(status, body, headers, head=OF_PAGE)
+
+
+def can_be_packed(scope: Scope) -> bool:
+    given = dict(scope["headers"])
+    site, accept = given.get(b"sec-fetch-site"), given.get(b"accept-encoding", b"")
+    is_safe = compression.is_safe(scope["method"], None if site is None else site.decode("latin-1"))
+    return is_safe and compression.takes_gzip(accept.decode("latin-1"))
 
 
 def environment_of(language: Texts) -> Environment:
@@ -252,6 +264,7 @@ def environment_of(language: Texts) -> Environment:
         "say": language.say,
         "language": language.language,
         "asset": lambda asset: safe(ASSETS.address(asset)),
+        "scripts": scripts,
         "version": __version__,
     }.items():
         environment.add_global(name, value)
@@ -281,6 +294,16 @@ async def here(request: Request) -> Shown:
         ],
         head=OF_ASSET,
     )
+
+
+def scripts(names: Sequence[str]) -> str:
+    """Elements by their names, with what they import asked for at once."""
+    roots = [f"{name}.js" for name in names]
+    ahead = [
+        f'<link rel="modulepreload" href="{ASSETS.address(e)}">' for e in ASSETS.imports(roots)
+    ]
+    own = [f'<script type="module" src="{ASSETS.address(e)}"></script>' for e in roots]
+    return safe("\n".join([*ahead, *own]))
 
 
 def find_template(name: str) -> str | None:
