@@ -62,10 +62,18 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self._dialogs = 0
+        self._inputs: list[dict[str, str | None]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._dialogs += tag == "dialog"
+        if tag == "input" and not self._dialogs:
+            self._inputs.append(dict(attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._dialogs -= tag == "dialog"
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -74,7 +82,8 @@ class Parsed(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
     def field(self, name: str) -> dict[str, str | None]:
-        (found,) = [each for each in self.all("input") if each.get("name") == name]
+        """Of the page itself: dialogs of the frame have fields too."""
+        (found,) = [each for each in self._inputs if each.get("name") == name]
         return found
 
     def problem(self, name: str) -> bool:
