@@ -168,7 +168,7 @@ async def test_every_page_reads_well_without_looking(served: Edge, database: Dat
             for field in [*page.all("input"), *page.all("select")]:
                 is_seen = field.get("type") not in ("hidden", "checkbox", "radio")
                 if is_seen and not {"aria-hidden", "aria-label"} & set(field):
-                    assert field["id"] in labelled
+                    assert field.get("id") in labelled, (str(answer.url), field)
                     assert (
                         field.get("autocomplete") or "role" in str(field["id"]) or "name" in field
                     )

@@ -63,14 +63,14 @@ class Parsed(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self._dialogs = 0
-        self._inputs: list[dict[str, str | None]] = []
+        self._seen: list[tuple[str, dict[str, str | None]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self._dialogs += tag == "dialog"
-        if tag == "input" and not self._dialogs:
-            self._inputs.append(dict(attrs))
+        if not self._dialogs:
+            self._seen.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         self._dialogs -= tag == "dialog"
@@ -79,11 +79,11 @@ class Parsed(HTMLParser):
         self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
+        """Of the page itself: dialogs of the frame, which are closed, have forms too."""
+        return [attributes for name, attributes in self._seen if name == tag]
 
     def field(self, name: str) -> dict[str, str | None]:
-        """Of the page itself: dialogs of the frame have fields too."""
-        (found,) = [each for each in self._inputs if each.get("name") == name]
+        (found,) = [each for each in self.all("input") if each.get("name") == name]
         return found
 
     def problem(self, name: str) -> bool:
