@@ -57,6 +57,7 @@ SLOW = (
     "tests/desk/test_live.py",
     "tests/desk/test_presence.py",
     "tests/desk/test_session_again.py",
+    "tests/desk/test_side_live.py",
     "tests/desk/test_keys.py",
     "tests/desk/test_day.py",
     "tests/web/test_chromium.py",

@@ -23,6 +23,7 @@ PARTS = {
     "team": "SELECT id::text FROM teams ORDER BY is_private DESC, id LIMIT 1",
     "job": "SELECT id::text FROM jobs WHERE dead_at IS NOT NULL",
     "token": "SELECT 'nothing'",
+    "file": "SELECT 'flow.csv'",
 }
 """What stands in the braces of a page's path. A new kind of page says here what it needs."""
 
