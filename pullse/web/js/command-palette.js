@@ -1,35 +1,38 @@
-/* <command-palette>: a button (Ctrl-K, or Command-K on a Mac), and a dialog in which a few letters
-   find what the page offers (commands.js) and tickets, by number, by words, or as visited before.
-   What is found stands in <palette-list>. */
+/* <command-palette>: a button (Ctrl-K, or Command-K on a Mac), and a dialog in which a few letters find
+   what the page offers and tickets, by number, by words, or as visited before: see <palette-list>. */
 
 import { commandsOf } from './commands.js'
 import { keyOf } from './keys.js'
 import './palette-list.js'
 import { forget, visit, visited } from './visited.js'
 
+const HERE = ['click', 'input', 'mousedown', 'close']
+const EVERYWHERE = ['keydown', 'submit']
 const NUMBER = /^#?(\d{1,18})$/
 
 class CommandPalette extends HTMLElement {
   #commands = []
+  #from
 
   // Lifecycle
 
   connectedCallback() {
     this.hidden = false
-    for (const type of ['click', 'input', 'mousedown']) this.addEventListener(type, this)
-    for (const type of ['keydown', 'submit']) document.addEventListener(type, this)
+    for (const type of HERE) this.addEventListener(type, this, type === 'close')
+    for (const type of EVERYWHERE) document.addEventListener(type, this)
     const number = /^\/tickets\/(\d+)$/.exec(location.pathname)?.[1]
     if (number) visit(this.dataset.agent, number)
   }
 
   disconnectedCallback() {
-    for (const type of ['keydown', 'submit']) document.removeEventListener(type, this)
+    for (const type of EVERYWHERE) document.removeEventListener(type, this)
   }
 
   handleEvent(event) {
     const option = event.target.closest?.('[role=option]')
     if (event.type === 'submit') event.target.matches('[action="/sign-out"]') && forget()
     else if (event.type === 'keydown') this.#take(event)
+    else if (event.type === 'close') this.#back()
     else if (event.type === 'input') this.#show()
     else if (event.type === 'mousedown') option && event.preventDefault()
     else if (option) this.run(option, event)
@@ -41,16 +44,17 @@ class CommandPalette extends HTMLElement {
 
   open() {
     this.#commands = commandsOf()
+    this.#from = document.activeElement?.id
     this.#field.value = ''
     this.#dialog.showModal()
     this.#show()
   }
 
   run(option, event) {
-    const run = this.#list.runOf(option)
-    const { href } = option.dataset
+    const { href, command } = option.dataset
     this.#dialog.close()
-    if (run) run()
+    // Found again, for what is live may have put another element in its place meanwhile.
+    if (command) commandsOf().find(({ name }) => name === command)?.run()
     else if (event.ctrlKey || event.metaKey) window.open(href)
     else location.assign(href)
   }
@@ -60,16 +64,18 @@ class CommandPalette extends HTMLElement {
   #take(event) {
     const key = event.defaultPrevented ? null : keyOf(event)
     const isHere = this.#dialog.open && event.target === this.#field
-    if (key === 'Mod+k' && (this.#dialog.open || !document.querySelector(':modal'))) this.#toggle()
+    if (key === 'Mod+k' && this.#dialog.open) this.#dialog.close()
+    else if (key === 'Mod+k' && !document.querySelector(':modal')) this.open()
     else if (isHere && (key === 'ArrowDown' || key === 'ArrowUp')) this.#list.step(key === 'ArrowDown' ? 1 : -1)
     else if (isHere && (key === 'Enter' || key === 'Mod+Enter')) this.#enter(event)
     else return
     event.preventDefault()
   }
 
-  #toggle() {
-    if (this.#dialog.open) this.#dialog.close()
-    else this.open()
+  /** Where one was may have been put there anew meanwhile. */
+  #back() {
+    const isLost = document.activeElement === document.body || this.contains(document.activeElement)
+    if (this.#from && isLost) document.getElementById(this.#from)?.focus()
   }
 
   /** A number is a ticket's at once, whether the server has answered yet or not. */
@@ -84,17 +90,9 @@ class CommandPalette extends HTMLElement {
     this.#list.show(this.#commands, this.#field.value.trim(), visited(this.dataset.agent))
   }
 
-  get #dialog() {
-    return this.querySelector('dialog')
-  }
-
-  get #field() {
-    return this.querySelector('[role=combobox]')
-  }
-
-  get #list() {
-    return this.querySelector('palette-list')
-  }
+  get #dialog() { return this.querySelector('dialog') }
+  get #field() { return this.querySelector('[role=combobox]') }
+  get #list() { return this.querySelector('palette-list') }
 }
 
 customElements.define('command-palette', CommandPalette)

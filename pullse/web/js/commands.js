@@ -12,7 +12,7 @@ export function commandsOf(page = document) {
   const found = new Map()
   for (const node of all(OFFERED, page)) {
     const rowOf = node.closest('[data-row]')
-    const isElsewhere = (rowOf && rowOf !== row) || node.closest('dialog') || node.matches('[aria-current=page]')
+    const isElsewhere = (rowOf && rowOf !== row) || node.closest('dialog, command-palette') || node.matches('[aria-current=page]')
     for (const command of isElsewhere ? [] : offered(node)) {
       if (command.name && !found.has(command.name)) found.set(command.name, command)
     }

@@ -9,7 +9,6 @@ import { caps } from './keys.js'
 const PAUSE = 120
 
 class PaletteList extends HTMLElement {
-  #runs = new WeakMap()
   #search
   #timer
 
@@ -48,11 +47,6 @@ class PaletteList extends HTMLElement {
     return this.querySelector('[role=option][aria-selected=true]')
   }
 
-  /** What an option does that leads nowhere. */
-  runOf(option) {
-    return this.#runs.get(option)
-  }
-
   // Private
 
   async #ask(asked) {
@@ -63,7 +57,7 @@ class PaletteList extends HTMLElement {
     this.#activate(this.active?.matches('[data-more]') || !this.active ? this.#options[0] : this.active)
   }
 
-  #option({ name, fit, key, run }) {
+  #option({ name, fit, key }) {
     const option = document.createElement('li')
     const text = document.createElement('span')
     Object.assign(option, { className: 'palette__option', role: 'option', id: `palette-${name.replace(/\s/g, '-')}` })
@@ -74,7 +68,7 @@ class PaletteList extends HTMLElement {
       text.append(part)
     }
     option.append(text, caps(key))
-    this.#runs.set(option, run)
+    option.dataset.command = name
     return option
   }
 

@@ -1,0 +1,75 @@
+"""The bicycle shop of the demo story, with people who can sign in; and hands on a keyboard."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from pullse import demo
+from pullse.access import passwords, sign_in_queries
+from pullse.kit.db import Database
+from tests.access.sign_in import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+ACTIVE = "document.activeElement"
+
+
+async def open_shop(database: Database) -> None:
+    """Ada, Ben and Chloe of the story have the password of all tests."""
+    await demo.load(database)
+    hash_ = await passwords.hashed(PASSWORD)
+    async with database.transaction() as db:
+        for row in await db.rows("SELECT id FROM agents"):
+            await sign_in_queries.set_password(db, row[0], hash_)
+        await db.run("UPDATE agents SET state = 'active'")
+
+
+async def come_in(page: "Page", url: str, name: str = "ada") -> None:
+    """By keyboard: the field for the address has the focus already."""
+    await page.goto(f"{url}/sign-in")
+    await type_(page, f"{name}@example.org")
+    await keys(page, "Tab")
+    await type_(page, PASSWORD)
+    await keys(page, "Enter")
+    await page.wait_for_url(f"{url}/")
+
+
+async def keys(page: "Page", *names: str) -> None:
+    for name in names:
+        await page.keyboard.press(name)
+
+
+async def type_(page: "Page", text: str) -> None:
+    await page.keyboard.type(text)
+
+
+async def tab_to(page: "Page", name: str, most: int = 40) -> None:
+    """Tab until what has this name has the focus."""
+    said = "document.activeElement.ariaLabel || document.activeElement.labels?.[0]?.innerText"
+    said += " || document.activeElement.innerText || ''"
+    for _ in range(most):
+        await keys(page, "Tab")
+        if str(await page.evaluate(said)).strip() == name:
+            return
+    raise AssertionError(f"{name} is not within {most} tabs")
+
+
+async def command(page: "Page", typed: str, first: str) -> None:
+    """Open the palette, type, and take what comes first."""
+    await keys(page, "Control+k")
+    await type_(page, typed)
+    active = page.locator("palette-list [aria-selected=true]").filter(has_text=first)
+    await active.wait_for()
+    await keys(page, "Enter")
+
+
+async def until(ask: Callable[[], Awaitable[Any]], expected: Any, patience: int = 100) -> None:
+    """What is asked for is there before long."""
+    found = None
+    for _ in range(patience):
+        found = await ask()
+        if found == expected:
+            return
+        await asyncio.sleep(0.1)
+    assert found == expected
