@@ -15,8 +15,8 @@ class TicketPresence extends HTMLElement {
   #channel = null
   #events
   #timer
-  #state = {}
   #turn = 0
+  #state = {}
 
   // Lifecycle
 
@@ -49,7 +49,6 @@ class TicketPresence extends HTMLElement {
   }
 
   // Private
-
   #look() {
     clearTimeout(this.#timer)
     if (document.hidden) this.#timer = setTimeout(() => this.#leave(), BEHIND)
