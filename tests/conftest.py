@@ -60,6 +60,8 @@ SLOW = (
     "tests/desk/test_side_live.py",
     "tests/desk/test_keys.py",
     "tests/desk/test_day.py",
+    "tests/desk/test_ticket_chromium.py",
+    "tests/desk/test_list_chromium.py",
     "tests/web/test_admin_chromium.py",
     "tests/web/test_chromium.py",
     "tests/web/test_axe.py",
