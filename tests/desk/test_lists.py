@@ -455,3 +455,17 @@ async def test_a_list_without_a_right_is_not_there(served: Edge, database: Datab
     async with calling(served, token) as client:
         for path in ("/", "/tickets", "/trash"):
             assert (await client.get(path)).status_code == 403
+
+
+async def test_neighbours_among_words_are_found_too(
+    served: Edge, database: Database, ada: UUID
+) -> None:
+    for title in ("A lamp", "A bell", "A lamp again"):
+        await opened(served, title)
+    async with at_desk(served) as client:
+        page = parsed(await client.get("/tickets/1?list=q%3Dlamp"))
+        assert [each for each in page.all("a") if str(each.get("href")).startswith("/tickets/3?")]
+        page = parsed(await client.get("/tickets/1?list=q%3Dlamp%26sort%3Dupdated"))
+        assert not [
+            each for each in page.all("a") if str(each.get("href")).startswith("/tickets/3?")
+        ]

@@ -1,7 +1,6 @@
 """`/`, `/tickets` and `/trash`: lists of tickets."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -14,7 +13,7 @@ from pullse.desk.columns import Column
 from pullse.desk.lists import Asked, Ticket, Wanted
 from pullse.desk.pages import story
 from pullse.errors import Refusal
-from pullse.kit.db import Db, Struct
+from pullse.kit.db import Struct
 from pullse.kit.pages import EMPTY, Form, Shown, see, showing
 from pullse.kit.web import Request
 from pullse.tickets import listing
@@ -79,7 +78,7 @@ async def page(
 ) -> Shown:
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    async with reading(request, wanted) as db:
+    async with lists.session(request.database, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
         agents, teams = named(wanted)
         choices = await queries.choices(db, agents, teams, request.actor.teams)
@@ -111,7 +110,7 @@ async def more(request: Request, asked: Asked) -> Shown:
     """The rows after `cursor`."""
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    async with reading(request, wanted) as db:
+    async with lists.session(request.database, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
     chosen = columns.chosen(preferences.columns)
     given = rows_of(tickets, cursor, wanted, chosen)
@@ -122,7 +121,7 @@ async def rows(request: Request, asked: Asked) -> Shown:
     """Tickets that a page shows or might: as they are now, and whether they are on the list."""
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    async with reading(request, wanted) as db:
+    async with lists.session(request.database, wanted) as db:
         on_it = await lists.belonging(db, wanted.query, asked.id, request.actor)
         there = {each.id for each in on_it}
         others = [each for each in asked.id if each not in there]
@@ -193,12 +192,6 @@ def asked_before(text: str) -> Asked:
         return lists.asked_in(text.encode("ascii", "replace"))
     except Refusal:
         return Asked()
-
-
-def reading(request: Request, wanted: Wanted) -> AbstractAsyncContextManager[Db]:
-    """Free text needs a plan of its own: see listing.search."""
-    database = request.database
-    return database.transaction() if wanted.query.q else database.session()
 
 
 def rows_of(
