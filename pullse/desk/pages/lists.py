@@ -62,10 +62,21 @@ async def index(request: Request) -> Shown:
     asked = lists.asked_in(raw)
     if asked.fragment is not None:
         return await PIECES[asked.fragment](request, asked)
-    if lists.has_blanks(raw):
+    typed = [each for each in asked.assigned_to if "@" in each]
+    if typed or lists.has_blanks(raw):
         # What a form left empty is not in the address that one keeps or sends to somebody.
-        return see(at(pairs_of_page(asked)))
+        return see(at(pairs_of_page(await with_ids(request, asked, typed))))
     return await page(request, asked, done=asked.done)
+
+
+async def with_ids(request: Request, asked: Asked, typed: Sequence[str]) -> Asked:
+    """Agents that were typed by their addresses, where there are too many to choose from."""
+    if not typed:
+        return asked
+    async with request.database.session() as db:
+        found = {each: str(await queries.agent_called(db, each)) for each in typed}
+    agents = [found.get(each, each) for each in asked.assigned_to]
+    return msgspec.structs.replace(asked, assigned_to=agents)
 
 
 async def page(
