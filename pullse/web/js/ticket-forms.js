@@ -74,7 +74,8 @@ class TicketForms extends HTMLElement {
 
   #show(nodes, form) {
     put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)))
-    this.querySelector('[aria-invalid], #conflict')?.focus()
+    const isLost = document.activeElement === document.body
+    this.querySelector(isLost ? '[aria-invalid], #conflict, #edit-text' : '[aria-invalid], #conflict')?.focus()
   }
 
   #tell() {
