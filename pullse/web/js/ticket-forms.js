@@ -74,6 +74,7 @@ class TicketForms extends HTMLElement {
   #show(nodes, form) {
     put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)))
     this.querySelector('[aria-invalid], #conflict, #preview')?.focus()
+    if (document.activeElement === document.body) this.querySelector('#edit-text')?.focus()
   }
 
   #tell() {
