@@ -13,6 +13,11 @@ from typing import Any
 
 HOLE = re.compile(r"\\{([a-z]+)\\}")
 HOLES = {"n": r"[\d,.]+", "m": r"[\d,.]+"}
+TURNS = re.compile(
+    r"[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]"
+)
+"""Letters that run from right to left, and what says which way others run."""
+SAYS_WAY = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 QUALITY = re.compile(r"\s*([A-Za-z]{1,8}|\*)[A-Za-z0-9-]*\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?")
 
 
@@ -27,7 +32,7 @@ class Texts:
         ]
 
     def text(self, key: str, **given: Any) -> str:
-        return self.entries[key].format(**given)
+        return self.entries[key].format(**{name: alone(value) for name, value in given.items()})
 
     def say(self, sentence: str) -> str:
         """A refusal's sentence."""
@@ -36,6 +41,13 @@ class Texts:
             if found:
                 return text.format(**found.groupdict())
         return sentence
+
+
+def alone(value: Any) -> Any:
+    """What goes into a text turns nothing around it; in HTML an element of its own does that."""
+    if isinstance(value, str) and TURNS.search(value):
+        return f"\u2068{SAYS_WAY.sub('', value)}\u2069"
+    return value
 
 
 def load(folder: Path) -> dict[str, Texts]:

@@ -14,13 +14,13 @@ from pullse import demo
 from pullse.access import passwords, sign_in_queries
 from pullse.kit.db import Database
 from tests.access.sign_in import PASSWORD
-from tests.conftest import SECRET
 from tests.desk.live import Port
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-TOKEN = "a token of the operator, for a process"
+SEALED = "a-secret-of-an-installation-for-tests"
+TOKEN = "the-token-of-an-operator-for-tests"
 ACTIVE = "document.activeElement"
 
 
@@ -37,7 +37,7 @@ async def open_shop(database: Database) -> None:
 @asynccontextmanager
 async def serving_apart(database_url: str, port: Port) -> AsyncIterator[Process]:
     """`pullse serve` as a process of its own, so that it can be killed."""
-    settings = {"DATABASE_URL": database_url, "PULLSE_API_TOKEN": TOKEN, "PULLSE_SECRET": SECRET}
+    settings = {"DATABASE_URL": database_url, "PULLSE_API_TOKEN": TOKEN, "PULLSE_SECRET": SEALED}
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pullse", "serve", "--host", "127.0.0.1"),
@@ -52,13 +52,20 @@ async def serving_apart(database_url: str, port: Port) -> AsyncIterator[Process]
                 with suppress(httpx.TransportError):
                     if (await client.get(f"{port.url}/health/live")).is_success:
                         break
-                assert process.returncode is None
+                assert process.returncode is None, "It ended at once"
                 await asyncio.sleep(0.1)
         yield process
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+@asynccontextmanager
+async def operating(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers) as client:
+        yield client
 
 
 async def come_in(page: "Page", url: str, name: str = "ada") -> None:

@@ -14,6 +14,7 @@ from tests.desk.day import (
     keys,
     leave_field,
     open_shop,
+    operating,
     serving_apart,
     tab_to,
     type_,
@@ -200,11 +201,15 @@ async def test_a_server_that_is_killed_takes_nothing_that_was_typed(
 
 
 async def test_who_was_offline_catches_up_and_two_tabs_agree(
-    database: Database, browser: "Browser"
+    database: Database, database_url: str, browser: "Browser"
 ) -> None:
     await open_shop(database)
     port = Port()
-    async with process(database, port) as operator, person(browser, expected=CUT) as page:
+    async with (
+        serving_apart(database_url, port),
+        operating(port.url) as operator,
+        person(browser, expected=CUT) as page,
+    ):
         await come_in(page, port.url)
         await page.goto(f"{port.url}/tickets?status=open&status=in_progress")
         other = await page.context.new_page()

@@ -69,7 +69,7 @@ class DraftForm extends HTMLElement {
   }
 
   #announce() {
-    this.prepend(document.getElementById('draft').content.cloneNode(true))
+    this.prepend(document.getElementById('live-draft').content.cloneNode(true))
     this.querySelector('.draft button').addEventListener('click', () => this.discard())
   }
 
