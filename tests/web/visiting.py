@@ -62,17 +62,23 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self._dialogs = 0
+        self.labelled: list[dict[str, str | None]] = []
+        """Fields that stand in their labels."""
+        self._labels = self._dialogs = 0
         self._seen: list[tuple[str, dict[str, str | None]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._labels += tag == "label"
         self._dialogs += tag == "dialog"
         if not self._dialogs:
-            self._seen.append((tag, dict(attrs)))
+            self._seen.append(self.tags[-1])
+        if self._labels:
+            self.labelled.append(self.tags[-1][1])
 
     def handle_endtag(self, tag: str) -> None:
+        self._labels -= tag == "label"
         self._dialogs -= tag == "dialog"
 
     def handle_data(self, data: str) -> None:
