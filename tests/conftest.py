@@ -56,6 +56,7 @@ SLOW = (
     "tests/desk/test_drafts.py",
     "tests/desk/test_live.py",
     "tests/desk/test_presence.py",
+    "tests/desk/test_sending.py",
     "tests/desk/test_session_again.py",
     "tests/desk/test_side_live.py",
     "tests/desk/test_keys.py",
