@@ -62,10 +62,19 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.labelled: list[dict[str, str | None]] = []
+        """Fields that stand in their labels."""
+        self._labels = 0
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._labels += tag == "label"
+        if self._labels:
+            self.labelled.append(self.tags[-1][1])
+
+    def handle_endtag(self, tag: str) -> None:
+        self._labels -= tag == "label"
 
     def handle_data(self, data: str) -> None:
         self.text += data
