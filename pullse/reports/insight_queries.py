@@ -131,7 +131,7 @@ async def groups(db: Db, wanted: Filter, first: date, last: date, *, step: int) 
     return await db.all(
         Group,
         f"""
-        WITH found AS MATERIALIZED (
+        WITH found AS (
             SELECT measure,
                    greatest($6::date, $7::date + 1 - ($7::date - day + $8::integer) / $8::integer
                                                      * $8::integer) AS day,
@@ -301,7 +301,7 @@ async def add(db: Db, counts: Mapping[Key, int]) -> None:
         INSERT INTO ticket_rollups (measure, day, team_id, assigned_to, bucket, count)
              SELECT measure, day, team_id, assigned_to, bucket, count
                FROM unnest($1::text[], $2::date[], $3::uuid[], $4::uuid[], $5::smallint[],
-                           $6::bigint[])
+                           $6::integer[])
                     AS found (measure, day, team_id, assigned_to, bucket, count)
         ON CONFLICT ON CONSTRAINT ticket_rollups_each_once DO UPDATE
                 SET count = ticket_rollups.count + excluded.count

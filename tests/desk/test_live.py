@@ -48,7 +48,7 @@ async def test_what_happened_while_a_page_was_made_is_told_to_it(
             await written.wait()
             await route.continue_()
 
-        await page.route("**/feed.js", held)
+        await page.route("**/pullse.js", held)
         await page.goto(f"{port.url}/account", wait_until="commit")
         await page.evaluate(NOTED)
         await loading.wait()
