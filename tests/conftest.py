@@ -60,6 +60,7 @@ SLOW = (
     "tests/desk/test_keys.py",
     "tests/desk/test_day.py",
     "tests/web/test_chromium.py",
+    "tests/desk/test_attacks_chromium.py",
     "tests/web/test_axe.py",
     "tests/web/test_weight.py",
 )
