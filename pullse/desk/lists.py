@@ -118,7 +118,7 @@ def agent_of(actor: Actor) -> UUID | None:
 
 def read(text: str, actor: Actor, zone: str) -> Wanted:
     """The list that `text` names, as behind `/tickets?`. Raises `Invalid` or `Malformed`."""
-    return wanted(asked_in(text.encode("utf-8", "replace")), actor, zone)
+    return wanted(asked_in(text.encode("utf-8")), actor, zone)
 
 
 def find(text: str | None, actor: Actor, zone: str) -> Wanted | None:

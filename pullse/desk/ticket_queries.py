@@ -221,6 +221,10 @@ async def names(
         SELECT id, name, false, $4::uuid[] IS NOT NULL AND is_private AND id <> ALL($4::uuid[])
           FROM teams
          WHERE id = ANY($3::uuid[])
+         UNION ALL
+        SELECT (data->>'team_id')::uuid, data->>'name', true, false
+          FROM events
+         WHERE events.name = 'team.deleted' AND data->>'team_id' = ANY($3::uuid[]::text[])
         """,
         list(agents),
         list(tokens),

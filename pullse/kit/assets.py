@@ -5,11 +5,11 @@ others by `./name.js`. They are compressed once, at the start.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pullse.errors import NotFound
+from pullse.kit import joining
 from pullse.kit.compression import ONCE, PACKED, VARIES, WORTH_IT, packed, takes_gzip
 from pullse.kit.headers import OF_ASSET
 from pullse.kit.pages import Shown
@@ -23,7 +23,6 @@ TYPES = {
 FOR_GOOD = (b"cache-control", b"public, max-age=31536000, immutable")
 FOR_NOW = (b"cache-control", b"no-store")
 """An older or a newer process made the page: better this than nothing, but not to keep."""
-IMPORT = re.compile(r"""^import (?:[^'"]* from )?['"]\./([\w-]+\.js)['"]""", re.MULTILINE)
 
 
 class Assets:
@@ -56,7 +55,7 @@ class Assets:
         found = list(names)
         asked = len(found)
         for name in found:
-            for other in IMPORT.findall(self.text(name)):
+            for other in joining.imports(self.text(name)):
                 if other not in found:
                     found.append(other)
         return found[asked:]
@@ -75,7 +74,12 @@ class Assets:
 
 
 def read(folder: Path) -> Assets:
-    """One style sheet out of all, in the order of their names; scripts and icons as they are."""
-    style = b"\n".join(each.read_bytes() for each in sorted((folder / "css").glob("*.css")))
-    others = [*(folder / "js").glob("*.js"), *(folder / "icons").glob("*.svg")]
-    return Assets({"pullse.css": style} | {each.name: each.read_bytes() for each in others})
+    """
+    One style sheet out of all, in the order of their names, and one script; besides it each
+    script by itself, for pages that need few, and icons as they are.
+    """
+    style = "\n".join(each.read_text("utf-8") for each in sorted((folder / "css").glob("*.css")))
+    scripts = {each.name: each.read_text("utf-8") for each in (folder / "js").glob("*.js")}
+    joined = {"pullse.css": joining.styles(style), "pullse.js": joining.scripts(scripts)}
+    icons = {each.name: each.read_bytes() for each in (folder / "icons").glob("*.svg")}
+    return Assets(icons | {name: text.encode() for name, text in (scripts | joined).items()})

@@ -1,17 +1,18 @@
 -- How many tickets there are of what, for the lists in the side bar; see decisions/0016.
 SET LOCAL lock_timeout = '5s';
 
--- As of the place of the reader `counts`. In the trash only the team counts; an agent counts for
--- what is open or in progress; `day` (UTC) is that of the last change, of resolved tickets alone.
+-- As of the place of the reader `counts`. `live`: open or in progress, by team; `assigned`: the same
+-- by team and agent, null for nobody; `resolved`: by team and the day (UTC) of the last change;
+-- `trash`: by team.
 CREATE TABLE ticket_counts (
-    id          bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT ticket_counts_pkey PRIMARY KEY,
-    state       text   NOT NULL
-                       CONSTRAINT ticket_counts_state_known CHECK (state IN ('open', 'in_progress', 'resolved', 'closed', 'trash')),
+    id          bigint  NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT ticket_counts_pkey PRIMARY KEY,
+    list        text    NOT NULL
+                        CONSTRAINT ticket_counts_list_known CHECK (list IN ('live', 'assigned', 'resolved', 'trash')),
     day         date,
     team_id     uuid,
     assigned_to uuid,
-    count       bigint NOT NULL,
-    CONSTRAINT ticket_counts_each_once UNIQUE NULLS NOT DISTINCT (state, day, team_id, assigned_to)
+    count       integer NOT NULL,
+    CONSTRAINT ticket_counts_each_once UNIQUE NULLS NOT DISTINCT (list, assigned_to, day, team_id)
 ) WITH (fillfactor = 50);
 ALTER TABLE ticket_counts ENABLE ROW LEVEL SECURITY;
 
@@ -19,11 +20,7 @@ ALTER TABLE ticket_counts ENABLE ROW LEVEL SECURITY;
 -- fact's changes; where they were erased with the ticket, or do not tell (the day of the change
 -- before), it is in the fact before.
 CREATE VIEW ticket_steps WITH (security_invoker = true) AS
-    SELECT fact.tx, fact.id, step.state,
-           CASE WHEN step.state = 'resolved' THEN (step.at AT TIME ZONE 'UTC')::date END AS day,
-           step.team_id,
-           CASE WHEN step.state IN ('open', 'in_progress') THEN step.assigned_to END AS assigned_to,
-           step.count
+    SELECT fact.tx, fact.id, counted.list, counted.day, step.team_id, counted.assigned_to, step.count
       FROM events AS fact
      CROSS JOIN LATERAL (
            SELECT fact.data->'changes' AS changes,
@@ -66,4 +63,16 @@ CREATE VIEW ticket_steps WITH (security_invoker = true) AS
            SELECT 'trash', NULL, fact.team_id, NULL, -1
             WHERE fact.name IN ('ticket.restored', 'ticket.purged')
            ) AS step
-     WHERE step.state IS NOT NULL;
+     CROSS JOIN LATERAL (
+           SELECT 'live' AS list, NULL::date AS day, NULL::uuid AS assigned_to
+            WHERE step.state IN ('open', 'in_progress')
+            UNION ALL
+           SELECT 'assigned', NULL, step.assigned_to
+            WHERE step.state IN ('open', 'in_progress')
+            UNION ALL
+           SELECT 'resolved', (step.at AT TIME ZONE 'UTC')::date, NULL
+            WHERE step.state = 'resolved'
+            UNION ALL
+           SELECT 'trash', NULL, NULL
+            WHERE step.state = 'trash'
+           ) AS counted;

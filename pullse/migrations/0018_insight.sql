@@ -28,7 +28,7 @@ CREATE TABLE ticket_rollups (
     team_id     uuid,
     assigned_to uuid,
     bucket      smallint NOT NULL,
-    count       bigint   NOT NULL,
+    count       integer  NOT NULL,
     CONSTRAINT ticket_rollups_each_once UNIQUE NULLS NOT DISTINCT (measure, day, team_id, assigned_to, bucket)
 ) WITH (fillfactor = 80);
 ALTER TABLE ticket_rollups ENABLE ROW LEVEL SECURITY;

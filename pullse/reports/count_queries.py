@@ -10,8 +10,30 @@ from pullse.kit.events import Place
 from pullse.tickets.access import visible
 
 READER = "counts"
-NEWS = 2000
-"""Facts after the reader's place that are added up when somebody asks, at most."""
+NEWS = 8000
+"""
+Steps after the reader's place that are added up when somebody asks, at most: of two thousand
+facts and more, since a fact takes from two counts and adds to two.
+"""
+
+TICKETS = """grouped AS (
+            SELECT CASE WHEN deleted_at IS NULL THEN status ELSE 'trash' END AS state,
+                   CASE WHEN deleted_at IS NULL AND status = 'resolved'
+                        THEN (updated_at AT TIME ZONE 'UTC')::date END AS day,
+                   team_id, assigned_to, count(*)::integer AS count
+              FROM tickets
+          GROUP BY 1, 2, 3, 4
+        ), tickets_now AS (
+            SELECT 'live' AS list, NULL::date AS day, team_id, NULL::uuid AS assigned_to, count
+              FROM grouped WHERE state IN ('open', 'in_progress')
+             UNION ALL
+            SELECT 'assigned', NULL, team_id, assigned_to, count
+              FROM grouped WHERE state IN ('open', 'in_progress')
+             UNION ALL
+            SELECT state, day, team_id, NULL, count
+              FROM grouped WHERE state IN ('resolved', 'trash')
+        )"""
+"""What the counts have to come to, from the whole table."""
 
 
 class Row(Struct, frozen=True):
@@ -33,7 +55,7 @@ class Count(Struct, frozen=True):
 
     tx: int
     id: int
-    state: str | None
+    list: str | None
     day: date | None
     team_id: UUID | None
     assigned_to: UUID | None
@@ -56,36 +78,45 @@ async def lists(
         WITH reader AS (
             SELECT tx, id FROM readers WHERE name = '{READER}'
         ), news AS MATERIALIZED (
-            SELECT step.state, step.day, step.team_id, step.assigned_to, step.count
+            SELECT step.list, step.day, step.team_id, step.assigned_to, step.count
               FROM reader
              CROSS JOIN LATERAL
-                   (SELECT ticket_steps.tx, ticket_steps.id, state, day, team_id, assigned_to, count
+                   (SELECT list, day, team_id, assigned_to, count
                       FROM ticket_steps
                      WHERE (ticket_steps.tx, ticket_steps.id) > (reader.tx, reader.id)
                   ORDER BY ticket_steps.tx, ticket_steps.id
-                     LIMIT {2 * NEWS}) AS step
+                     LIMIT {NEWS}) AS step
         ), listed AS (
-            SELECT state, team_id, assigned_to, count
+            SELECT list, day, team_id, assigned_to, count
               FROM ticket_counts
-             WHERE (state IN ('open', 'in_progress', 'trash')
-                    OR (state = 'resolved' AND day >= $3))
-               AND {visible("$2::uuid[]")}
+             WHERE list IN ('live', 'trash')
              UNION ALL
-            SELECT state, team_id, assigned_to, count
+            SELECT list, day, team_id, assigned_to, count
+              FROM ticket_counts
+             WHERE list = 'assigned' AND assigned_to IS NULL
+             UNION ALL
+            SELECT list, day, team_id, assigned_to, count
+              FROM ticket_counts
+             WHERE list = 'assigned' AND assigned_to = $1
+             UNION ALL
+            SELECT list, day, team_id, assigned_to, count
+              FROM ticket_counts
+             WHERE list = 'resolved' AND assigned_to IS NULL AND day >= $3
+             UNION ALL
+            SELECT list, day, team_id, assigned_to, count
               FROM news
-             WHERE (state <> 'resolved' OR day >= $3)
-               AND {visible("$2::uuid[]")}
+             WHERE day IS NULL OR day >= $3
         ), summed AS MATERIALIZED (
             SELECT grouping(team_id) = 1 AS is_total,
                    team_id,
-                   sum(count) FILTER (WHERE is_live AND assigned_to = $1) AS mine,
-                   sum(count) FILTER (WHERE is_live AND assigned_to IS NULL) AS unassigned,
-                   sum(count) FILTER (WHERE is_live) AS open,
-                   sum(count) FILTER (WHERE state = 'resolved') AS resolved,
-                   sum(count) FILTER (WHERE state = 'trash') AS trash
-              FROM (SELECT state, team_id, assigned_to, count,
-                           state IN ('open', 'in_progress') AS is_live
-                      FROM listed) AS each_count
+                   sum(count) FILTER (WHERE list = 'assigned' AND assigned_to = $1) AS mine,
+                   sum(count) FILTER (WHERE list = 'assigned' AND assigned_to IS NULL)
+                       AS unassigned,
+                   sum(count) FILTER (WHERE list = 'live') AS open,
+                   sum(count) FILTER (WHERE list = 'resolved') AS resolved,
+                   sum(count) FILTER (WHERE list = 'trash') AS trash
+              FROM listed
+             WHERE {visible("$2::uuid[]")}
           GROUP BY GROUPING SETS ((), (team_id))
         ), own AS (
             SELECT team_id FROM team_members WHERE agent_id = $1
@@ -105,7 +136,7 @@ async def lists(
                CASE WHEN begun.is_so THEN coalesce(open, 0)::bigint END AS open,
                CASE WHEN begun.is_so THEN coalesce(resolved, 0)::bigint END AS resolved,
                CASE WHEN begun.is_so THEN coalesce(trash, 0)::bigint END AS trash,
-               (SELECT count(*) FROM news) < {2 * NEWS} AS is_exact
+               (SELECT count(*) FROM news) < {NEWS} AS is_exact
           FROM shown
          CROSS JOIN (SELECT EXISTS (SELECT FROM reader) AS is_so) AS begun
           LEFT JOIN summed ON summed.is_total = shown.is_total
@@ -126,7 +157,7 @@ async def count_anew(db: Db) -> list[Count]:
     """
     return await db.all(
         Count,
-        """
+        f"""
         WITH place AS MATERIALIZED (
             SELECT coalesce(newest.tx, 0) AS tx, coalesce(newest.id, 0) AS id
               FROM (SELECT) AS always
@@ -136,30 +167,22 @@ async def count_anew(db: Db) -> list[Count]:
                                      + feed_offset()
                        ORDER BY tx DESC, id DESC
                           LIMIT 1) AS newest ON true
-        ), found AS (
-            SELECT CASE WHEN deleted_at IS NOT NULL THEN 'trash' ELSE status END AS state,
-                   CASE WHEN deleted_at IS NULL AND status = 'resolved'
-                        THEN (updated_at AT TIME ZONE 'UTC')::date END AS day,
-                   team_id,
-                   CASE WHEN deleted_at IS NULL AND status IN ('open', 'in_progress')
-                        THEN assigned_to END AS assigned_to,
-                   count(*) AS count
-              FROM tickets
-          GROUP BY 1, 2, 3, 4
+        ), {TICKETS}, found AS (
+            SELECT list, day, team_id, assigned_to, count FROM tickets_now
              UNION ALL
-            SELECT step.state, step.day, step.team_id, step.assigned_to, -step.count
+            SELECT step.list, step.day, step.team_id, step.assigned_to, -step.count
               FROM place
              CROSS JOIN LATERAL
-                   (SELECT state, day, team_id, assigned_to, count
+                   (SELECT list, day, team_id, assigned_to, count
                       FROM ticket_steps
                      WHERE (ticket_steps.tx, ticket_steps.id) > (place.tx, place.id)) AS step
         ), summed AS (
-            SELECT state, day, team_id, assigned_to, sum(count)::bigint AS count
+            SELECT list, day, team_id, assigned_to, sum(count)::integer AS count
               FROM found
-          GROUP BY state, day, team_id, assigned_to
+          GROUP BY list, day, team_id, assigned_to
             HAVING sum(count) <> 0
         )
-        SELECT place.tx, place.id, state, day, team_id, assigned_to, coalesce(count, 0) AS count
+        SELECT place.tx, place.id, list, day, team_id, assigned_to, coalesce(count, 0) AS count
           FROM place LEFT JOIN summed ON true
         """,
     )
@@ -181,16 +204,16 @@ async def begin(db: Db, place: Place) -> bool:
 
 async def put(db: Db, counts: Sequence[Count]) -> None:
     """In the place of all that was counted before."""
-    known = [each for each in counts if each.state is not None]
+    known = [each for each in counts if each.list is not None]
     await db.run("DELETE FROM ticket_counts")
     await db.run(
         """
-        INSERT INTO ticket_counts (state, day, team_id, assigned_to, count)
-             SELECT state, day, team_id, assigned_to, count
-               FROM unnest($1::text[], $2::date[], $3::uuid[], $4::uuid[], $5::bigint[])
-                    AS found (state, day, team_id, assigned_to, count)
+        INSERT INTO ticket_counts (list, day, team_id, assigned_to, count)
+             SELECT list, day, team_id, assigned_to, count
+               FROM unnest($1::text[], $2::date[], $3::uuid[], $4::uuid[], $5::integer[])
+                    AS found (list, day, team_id, assigned_to, count)
         """,
-        [each.state for each in known],
+        [each.list for each in known],
         [each.day for each in known],
         [each.team_id for each in known],
         [each.assigned_to for each in known],
@@ -202,15 +225,14 @@ async def add(db: Db, after: Place, end: Place) -> None:
     """What the facts after one place, up to and with another, take away and add."""
     await db.run(
         """
-        INSERT INTO ticket_counts (state, day, team_id, assigned_to, count)
-             SELECT state, day, team_id, assigned_to, sum(count)
+        INSERT INTO ticket_counts (list, day, team_id, assigned_to, count)
+             SELECT list, day, team_id, assigned_to, sum(count)
                FROM ticket_steps
               WHERE (ticket_steps.tx, ticket_steps.id) > ($1, $2)
                 AND (ticket_steps.tx, ticket_steps.id) <= ($3, $4)
-                AND state IS NOT NULL
-           GROUP BY state, day, team_id, assigned_to
+           GROUP BY list, day, team_id, assigned_to
              HAVING sum(count) <> 0
-           ORDER BY state, day, team_id, assigned_to
+           ORDER BY list, day, team_id, assigned_to
         ON CONFLICT ON CONSTRAINT ticket_counts_each_once DO UPDATE
                 SET count = ticket_counts.count + excluded.count
         """,
@@ -230,29 +252,21 @@ async def differing(db: Db) -> int:
         f"""
         WITH reader AS (
             SELECT tx, id FROM readers WHERE name = '{READER}'
-        ), found AS (
-            SELECT CASE WHEN deleted_at IS NOT NULL THEN 'trash' ELSE status END AS state,
-                   CASE WHEN deleted_at IS NULL AND status = 'resolved'
-                        THEN (updated_at AT TIME ZONE 'UTC')::date END AS day,
-                   team_id,
-                   CASE WHEN deleted_at IS NULL AND status IN ('open', 'in_progress')
-                        THEN assigned_to END AS assigned_to,
-                   count(*) AS count
-              FROM tickets
-          GROUP BY 1, 2, 3, 4
+        ), {TICKETS}, found AS (
+            SELECT list, day, team_id, assigned_to, count FROM tickets_now
              UNION ALL
-            SELECT state, day, team_id, assigned_to, -count FROM ticket_counts
+            SELECT list, day, team_id, assigned_to, -count FROM ticket_counts
              UNION ALL
-            SELECT step.state, step.day, step.team_id, step.assigned_to, -step.count
+            SELECT step.list, step.day, step.team_id, step.assigned_to, -step.count
               FROM reader
              CROSS JOIN LATERAL
-                   (SELECT state, day, team_id, assigned_to, count
+                   (SELECT list, day, team_id, assigned_to, count
                       FROM ticket_steps
                      WHERE (ticket_steps.tx, ticket_steps.id) > (reader.tx, reader.id)) AS step
         )
         SELECT count(*)
           FROM (SELECT FROM found
-              GROUP BY state, day, team_id, assigned_to
+              GROUP BY list, day, team_id, assigned_to
                 HAVING sum(count) <> 0) AS wrong
          WHERE EXISTS (SELECT FROM reader)
         """

@@ -301,7 +301,7 @@ async def add(db: Db, counts: Mapping[Key, int]) -> None:
         INSERT INTO ticket_rollups (measure, day, team_id, assigned_to, bucket, count)
              SELECT measure, day, team_id, assigned_to, bucket, count
                FROM unnest($1::text[], $2::date[], $3::uuid[], $4::uuid[], $5::smallint[],
-                           $6::bigint[])
+                           $6::integer[])
                     AS found (measure, day, team_id, assigned_to, bucket, count)
         ON CONFLICT ON CONSTRAINT ticket_rollups_each_once DO UPDATE
                 SET count = ticket_rollups.count + excluded.count

@@ -62,15 +62,15 @@ async def test_a_row_says_who_did_what_to_whom(served: Edge, database: Database)
         await send(client, "/teams", {"name": "Billing"})
         answer = await client.get("/audit")
         first, second, third = rows(answer)[:3]
-        assert first == "Ada just now Team made Billing"
-        assert second == "Ada just now Role changed of Ben Role: Agent → Admin"
+        assert first == "Ada just now Team made: Billing"
+        assert second == "Ada just now Role changed: Ben Role: Agent → Admin"
         assert third == "Ada just now Signed in"
         assert f"/agents/{ben}" in [each["href"] for each in parsed(answer).all("a")]
         assert "192.0.2.1" in parsed(answer).text
 
         await run(database, "UPDATE agents SET deleted_at = now() WHERE id = $1", ben)
         answer = await client.get("/audit?name=agent.role_changed")
-        assert rows(answer) == ["Ada just now Role changed of Ben (gone) Role: Agent → Admin"]
+        assert rows(answer) == ["Ada just now Role changed: Ben (gone) Role: Agent → Admin"]
         assert f"/agents/{ben}" not in answer.text
 
 
@@ -90,14 +90,14 @@ async def test_services_and_commands_are_called_by_what_they_are(
     async with visitor(served, **{"Accept-Language": "de"}) as client:
         await sign_in(client)
         german = rows(await client.get("/audit"))
-    assert "von" in german[1]
+    assert "Sitzung beendet" in german[1]
     async with visitor(served) as client:
         await sign_in(client)
         found = rows(await client.get("/audit"))[2:]
-    assert re.fullmatch(r"agent:\S+ just now Session ended of \S+ 3 of them", found[0])
+    assert re.fullmatch(r"agent:\S+ just now Session ended: \S+ \(3\)", found[0])
     assert found[1] == "Somebody unknown just now Sign-in failed no such account"
-    assert found[2] == "Export just now Refused GET /x p"
-    assert found[3] == "The operator just now Real-time key revoked pullse.abc"
+    assert found[2] == "Export just now Refused: GET /x p"
+    assert found[3] == "The operator just now Real-time key revoked: pullse.abc"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,13 +12,14 @@ import httpx
 from pullse import app
 from pullse.access.finder import Finder, SessionFinder
 from pullse.gateway import log
+from pullse.gateway.keys import DevKey
 from pullse.kit import background
 from pullse.kit.db import Database
 from pullse.kit.guard import BearerToken
 from pullse.kit.http import SocketServer
 from pullse.kit.secret import Secret
 from pullse.kit.tail import Tail
-from pullse.settings import Settings
+from pullse.settings import Ably, Settings
 from tests.access.people import OPERATORS, calling
 from tests.access.sign_in import PASSWORD
 from tests.conftest import SECRET
@@ -48,27 +49,32 @@ class Port:
 
 
 @asynccontextmanager
-async def process(database: Database, port: Port, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """One that serves, with its gateway; what it gives is the operator, who works there."""
+async def process(
+    database: Database, port: Port, *, key: DevKey | None = None, ably: Ably | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """One that serves, with its gateway or Ably; what it gives is the operator, who works there."""
     async with AsyncExitStack() as stack:
         tail = Tail(database, log)
         running = asyncio.create_task(tail.run())
         stack.push_async_callback(ended, running)
-        realtime = await app.open_realtime(database, tail, Settings(secret=SECRET), None)
+        settings = Settings(secret=SECRET, ably=ably)
+        realtime = await app.open_realtime(database, tail, settings, key)
         await stack.enter_async_context(background.running(realtime.works))
         finder, sessions = Finder(database), SessionFinder(database)
         guard = BearerToken(OPERATORS, find=finder, find_session=sessions)
-        edge = app.build(database, tail, guard, realtime=realtime, secret=Secret(SECRET), **more)
+        edge = app.build(database, tail, guard, realtime=realtime, secret=Secret(SECRET))
         bound = stack.enter_context(socket.create_server(("127.0.0.1", port.number)))
         bound.setblocking(False)
         server = SocketServer(edge, bound)
         task = asyncio.create_task(server.serve())
-        yield await stack.enter_async_context(calling(edge))
-        tail.close()
-        realtime.close()
-        server.stop()
-        await asyncio.wait_for(task, 10)
-        await realtime.stop()
+        try:
+            yield await stack.enter_async_context(calling(edge))
+        finally:
+            tail.close()
+            realtime.close()
+            server.stop()
+            await asyncio.wait_for(task, 10)
+            await realtime.stop()
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pullse.gateway.keys import DEV_KEY
 from pullse.kit.db import Database
+from pullse.settings import Ably
 from tests.access.sign_in import hire_with_password
 from tests.desk.live import Port, enter, process, write
 from tests.teams.calls import join, new_team
@@ -102,10 +104,17 @@ async def test_presence_on_what_is_private_is_for_the_team_alone(
         await said(member, "Ben is viewing").wait_for()
         await said(admin, "Ada is viewing").wait_for()
 
+        moved = {"team_id": None}
+        assert (await operator.patch("/api/tickets/1", json=moved)).status_code == 200
+        for page in (member, admin):
+            await page.locator("ticket-presence[channel^='ticket:']").wait_for(state="attached")
+        await said(member, "Ben is viewing").wait_for()
+        await said(admin, "Ada is viewing").wait_for()
+
 
 HOSTILE = """async (states) => {
-    const own = document.querySelector('script[src*="/ticket-presence.js"]').src
-    const { PresenceChannel } = await import(own.replace('ticket-presence', 'presence-channel'))
+    const own = document.querySelector('script[src*="/pullse.js"]').src
+    const { PresenceChannel } = await import(own.replace('pullse.js', 'presence-channel.js'))
     const name = document.querySelector('ticket-presence').getAttribute('channel')
     const channel = new PresenceChannel(name, states[0], () => {})
     channel.open()
@@ -139,3 +148,27 @@ async def test_what_others_say_of_themselves_is_nothing_but_text(
         await other.evaluate(HOSTILE, states)
         await said(page, f"{name} is editing").wait_for()
         assert await page.locator("ticket-presence img").count() == 0
+
+
+async def test_presence_goes_by_ably_where_there_is_a_key_for_it(
+    database: Database, browser: Any
+) -> None:
+    """A gateway at another origin stands in for Ably: signed request, token, presence, CSP."""
+    await hire_with_password(database, "Ada")
+    await hire_with_password(database, "Ben")
+    elsewhere, port = Port(), Port()
+    ably = Ably(DEV_KEY.text, "127.0.0.1", elsewhere.number, tls=False)
+    async with (
+        process(database, elsewhere, key=DEV_KEY),
+        process(database, port, ably=ably) as operator,
+        person(browser) as ada,
+        person(browser) as ben,
+    ):
+        await write(operator)
+        asked: list[str] = []
+        ada.on("websocket", lambda socket: asked.append(socket.url))
+        await enter(ada, port.url, "Ada", TICKET)
+        await enter(ben, port.url, "Ben", TICKET)
+        await said(ada, "Ben is viewing").wait_for()
+        await said(ben, "Ada is viewing").wait_for()
+        assert {each.partition("?")[0] for each in asked} == {f"ws://127.0.0.1:{elsewhere.number}/"}

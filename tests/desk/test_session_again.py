@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["browser"]
 
 SEND = """async () => {
-    const feed = document.querySelector('script[src*="/feed.js"]').src
-    const { load } = await import(feed.replace('feed.js', 'http.js'))
+    const feed = document.querySelector('script[src*="/pullse.js"]').src
+    const { load } = await import(feed.replace('pullse.js', 'http.js'))
     const body = new URLSearchParams({ title: 'Typed for an hour', description: 'It broke.' })
     const { response } = await load('/tickets', { method: 'POST', body })
     return new URL(response.url).pathname

@@ -17,6 +17,7 @@ from pullse.kit.events import Place
 from pullse.kit.postgres import binaries
 from pullse.operations import backup, bridge, holdings, tools
 from pullse.operations.backup import Failed
+from pullse.reports import count_queries, counting, insight, insight_queries
 from tests.operations.conftest import Kept
 from tests.operations.servers import OVER_TLS, PASSWORD, Pooler, Product, Server, pullse
 
@@ -130,6 +131,51 @@ async def burn(kept: Kept) -> None:
     database = await open_database(kept.url, size=1)
     async with database.session() as db:
         await db.script(BURN)
+    await database.close()
+
+
+async def test_numbers_come_along_and_are_counted_on(
+    kept: Kept, elsewhere: Kept, file: Path
+) -> None:
+    """What was counted until the backup, and what was not yet, on a server that counts anew."""
+    await kept.value("SELECT 1")
+    await burn(kept)
+    async with kept.asked() as client:
+        await fill(client)
+        await counted(kept)
+        await new_ticket(client)
+        await new_ticket(client)
+    await kept.backup(file)
+    await elsewhere.restore(file)
+
+    async with elsewhere.asked() as client:
+        found = (await client.get("/api/counts")).json()["data"]
+        assert found["is_exact"]
+        assert {each["name"]: each["count"] for each in found["records"]} == {
+            "unassigned": 2, "open": 2, "resolved": 0, "trash": 1,
+        }  # fmt: skip
+        await counted(elsewhere)
+        await new_ticket(client)
+        await counted(elsewhere)
+        found = (await client.get("/api/counts")).json()["data"]
+        assert {each["name"]: each["count"] for each in found["records"]}["open"] == 3
+        flow = (await client.get("/api/insight/flow", params={"days": 2})).json()["data"]
+        assert sum(each["created"] for each in flow["records"]) == 5
+        assert flow["is_complete"]
+
+
+async def counted(kept: Kept) -> None:
+    """As the readers do in the background; what is not settled yet stays."""
+    database = await open_database(kept.url, size=2)
+    if not await counting.begun(database):
+        await counting.fill(database)
+    async with database.session() as db:
+        await insight_queries.begin(db)
+    for _ in range(3):
+        await counting.step(database)
+        await insight.step(database)
+    async with database.session() as db:
+        assert await count_queries.differing(db) == 0
     await database.close()
 
 

@@ -31,7 +31,7 @@ async def person(
     watch(context, complaints, expected)
     try:
         yield await context.new_page()
-        assert complaints == []
+        assert complaints == [], complaints
     finally:
         await context.close()
 

@@ -8,6 +8,7 @@ from pullse.access import passwords, sign_in_queries
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.pages import HTML
+from pullse.reports import counting, insight, insight_queries
 from tests.access.people import run
 from tests.access.sign_in import PASSWORD
 from tests.web.visiting import sign_in, visitor
@@ -23,6 +24,7 @@ PARTS = {
     "team": "SELECT id::text FROM teams ORDER BY is_private DESC, id LIMIT 1",
     "job": "SELECT id::text FROM jobs WHERE dead_at IS NOT NULL",
     "token": "SELECT 'nothing'",
+    "file": "SELECT 'flow.csv'",
 }
 """What stands in the braces of a page's path. A new kind of page says here what it needs."""
 
@@ -41,6 +43,16 @@ async def furnish(database: Database) -> None:
              VALUES ('email.send_reply', '{}', 25, 'ConnectionError: refused', now(), now())
         """,
     )
+    await counted(database)
+
+
+async def counted(database: Database) -> None:
+    """As the readers of facts do in the background."""
+    await counting.fill(database)
+    async with database.session() as db:
+        await insight_queries.begin(db)
+    while await insight.step(database):
+        pass
 
 
 async def paths(edge: Edge, database: Database) -> list[str]:

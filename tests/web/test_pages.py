@@ -153,6 +153,17 @@ async def test_nothing_on_a_page_is_inline_or_from_elsewhere(
                         assert re.match(r"/(?![/\\])|#", value or ""), (tag, name, value)
 
 
+async def test_a_page_inside_has_the_one_script(served: Edge, database: Database) -> None:
+    """All elements are in it; another one would define them twice."""
+    ada = await hire_with_password(database, "Ada", "owner")
+    async with visitor(served) as client:
+        for answer in await every_page(client, ada):
+            page = parsed(answer)
+            if page.all("nav"):
+                (script,) = page.all("script")
+                assert str(script["src"]).endswith("/pullse.js")
+
+
 async def test_every_page_reads_well_without_looking(served: Edge, database: Database) -> None:
     """A language, a title, one heading above all, a label for each field."""
     ada = await hire_with_password(database, "Ada", "owner")
@@ -173,7 +184,7 @@ async def test_every_page_reads_well_without_looking(served: Edge, database: Dat
                         field.get("autocomplete") or "role" in str(field["id"]) or "name" in field
                     )
             ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-            assert len(set(ids)) == len(ids)
+            assert [each for each in ids if ids.count(each) > 1] == [], answer.url
             for _, attributes in page.tags:
                 for id_ in (attributes.get("aria-describedby") or "").split():
                     assert id_ in ids
@@ -309,7 +320,7 @@ async def test_assets_are_kept_for_good(served: Edge) -> None:
         assert answer.headers["content-security-policy"] == (
             "default-src 'none'; frame-ancestors 'none'"
         )
-        assert answer.text.startswith("/* The order")
+        assert answer.text.startswith("@layer reset, base, components")
         folder = style.rpartition("/")[0]
         for name, kind in (("icons.svg", "image/svg+xml"), ("copy.js", "text/javascript")):
             assert kind in (await client.get(f"{folder}/{name}")).headers["content-type"]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from pullse.agents.model import Name
-from pullse.errors import NotFound, Refusal
+from pullse.errors import NotFound, Refusal, Stale
 from pullse.kit import by_name
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request
@@ -41,7 +41,10 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TypedName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`version` is that of the team whose name was on the page."""
+
     name: Name
+    version: Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
 
 
 class TypedPrivacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,7 +132,10 @@ async def rename(request: Request) -> Shown:
     form = await read_form(request)
     try:
         given = form.read(TypedName)
-        await change(request, TeamChanges(name=given.name))
+        await change(request, TeamChanges(name=given.name), if_match=[int(given.version)])
+    except Stale:
+        message = "Somebody changed this team while you wrote; see how it is now."
+        return await page_of_one(request, Form(form.given, message), 412)
     except NotFound:
         raise
     except Refusal as error:
@@ -144,9 +150,10 @@ async def set_privacy(request: Request) -> Shown:
     return done_at(request, "private" if is_private else "open")
 
 
-async def change(request: Request, changes: TeamChanges) -> None:
+async def change(request: Request, changes: TeamChanges, if_match: list[int] | None = None) -> None:
+    team_id, by = id_in_path(request), request.actor
     async with request.database.transaction() as db:
-        await departures.change_team(db, id_in_path(request), changes, by=request.actor)
+        await departures.change_team(db, team_id, changes, if_match=if_match, by=by)
     request.services.tail.wake()
 
 

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import FIELDS, Decision, Take, Value, decide, plain
-from pullse.desk.pages.ticket import MARKS, Asked, ListText, at, find, page
+from pullse.desk.pages.ticket import MARKS, Asked, Done, ListText, find, led_on, page
 from pullse.desk.ticket_queries import Since, Ticket
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
 from pullse.kit.db import Db
@@ -122,7 +122,8 @@ async def saved(request: Request, form: Form, typed: Typed) -> Shown:
                 conflicts=decision.conflicts,
                 has_saved=written,
             )
-        return at(ticket.number, "changed" if written else "nothing", typed.list)
+        done: Done = "changed" if written else "nothing"
+        return await led_on(request, ticket.number, done, decision.changes.team_id, typed.list)
     raise Conflict("Others change this ticket at this very moment; try again.")
 
 

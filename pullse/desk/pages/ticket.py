@@ -7,12 +7,12 @@ from uuid import UUID
 
 import msgspec
 from minijinja import safe
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from pullse.desk import collisions, lists
 from pullse.desk import ticket_queries as queries
 from pullse.desk.lists import Wanted
-from pullse.desk.merging import Conflict
+from pullse.desk.merging import FIELDS, Conflict
 from pullse.desk.ticket_queries import Choice, Name, Ticket
 from pullse.desk.timeline import kinds, reading
 from pullse.desk.timeline.model import Entry, Page, Word
@@ -28,6 +28,7 @@ from pullse.tickets.rendering import html_of
 from pullse.web.frame import frame_of, piece, shown
 
 HERE = "/tickets/{ticket}"
+GIVEN = "/tickets/given"
 ListText = Annotated[str, Meta(max_length=4000)]
 PlaceText = Annotated[str, Meta(max_length=40)]
 Done = Literal["created", "changed", "undone", "deleted", "restored", "nothing"]
@@ -42,6 +43,10 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one that one came from: see lists.find and lists.neighbours."""
     done: Done | None = None
     fragment: Literal["parts", "timeline"] | None = None
+
+
+class AskedGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    number: Annotated[int, Meta(ge=1)]
 
 
 class Ways(Struct, frozen=True):
@@ -107,6 +112,7 @@ async def page(
     may_write = "tickets:write" in request.actor.rights
     given: dict[str, Any] = {
         "form": form,
+        "fields": FIELDS,
         "ticket": ticket,
         "ways": ways,
         "list_text": "" if ways is None else ways.text,
@@ -152,10 +158,29 @@ async def ways_of(db: Db, wanted: Wanted | None, ticket: Ticket, actor: Actor) -
     return Ways(text, f"{wanted.path}#t{ticket.number}", wanted.name, previous, following)
 
 
-def at(number: int, done: Done, list_text: str | None) -> Shown:
-    """What was to do is done; on with the ticket, and the list that one came from."""
+async def led_on(
+    request: Request,
+    number: int,
+    done: Done,
+    team_id: UUID | UnsetType | None = UNSET,
+    list_text: str | None = None,
+) -> Shown:
+    """
+    What was to do is done; on with the ticket, and the list that one came from. Who has given
+    it to a private team may not see it any more.
+    """
+    if isinstance(team_id, UUID):
+        async with request.database.session() as db:
+            if await queries.find(db, number, request.actor.teams) is None:
+                return see(f"{GIVEN}?number={number}")
     query = {"done": done} | ({"list": list_text} if list_text else {})
     return see(f"/tickets/{number}?{urlencode(query)}")
+
+
+async def show_given(request: Request) -> Shown:
+    """To a private team, by one who is not in it."""
+    asked = request.read_query(AskedGiven)
+    return await shown(request, "desk/given.html", number=asked.number)
 
 
 def may_edit(ticket: Ticket, form: Form) -> bool:
@@ -218,4 +243,7 @@ def own_id(actor: Actor) -> str | None:
     return word.value if word.kind == "agent" else None
 
 
-pages = [showing(HERE, show, "tickets:read", query=Asked)]
+pages = [
+    showing(HERE, show, "tickets:read", query=Asked),
+    showing(GIVEN, show_given, "tickets:write", query=AskedGiven),
+]

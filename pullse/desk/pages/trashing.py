@@ -3,7 +3,7 @@
 import msgspec
 
 from pullse.desk.pages.changing import Version, asked_by, restore
-from pullse.desk.pages.ticket import ListText, at, find, page
+from pullse.desk.pages.ticket import ListText, find, led_on, page
 from pullse.errors import NotFound, Refusal, Stale
 from pullse.kit.pages import Shown, doing, read_form, status_of
 from pullse.kit.web import Request
@@ -38,7 +38,7 @@ async def delete(request: Request) -> Shown:
         refused = form.refused(told(error))
         return await page(request, asked_by(form), status_of(error), form=refused)
     request.services.tail.wake()
-    return at(ticket.number, "deleted", typed.list)
+    return await led_on(request, ticket.number, "deleted", list_text=typed.list)
 
 
 def told(error: Refusal) -> Refusal:
@@ -52,7 +52,7 @@ async def back(request: Request) -> Shown:
     typed = (await read_form(request)).read(TypedBack)
     number = await restore(request)
     request.services.tail.wake()
-    return at(number, "restored", typed.list)
+    return await led_on(request, number, "restored", list_text=typed.list)
 
 
 pages = [

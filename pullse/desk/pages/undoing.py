@@ -13,7 +13,7 @@ from pullse.desk import merging
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import Decision
 from pullse.desk.pages.changing import ATTEMPTS, InTrash, asked_by, write
-from pullse.desk.pages.ticket import ListText, at, find, page
+from pullse.desk.pages.ticket import ListText, find, led_on, page
 from pullse.desk.ticket_queries import Ticket
 from pullse.desk.timeline import reading
 from pullse.errors import Conflict, Invalid, NotFound, Refusal, Stale
@@ -49,7 +49,8 @@ async def undone(request: Request, typed: Typed) -> Shown:
             await write(request, ticket, decision)
         except Stale:
             continue
-        return at(ticket.number, "undone", typed.list)
+        team_id = decision.changes.team_id
+        return await led_on(request, ticket.number, "undone", team_id, typed.list)
     raise Conflict("Others change this ticket at this very moment; try again.")
 
 

@@ -115,15 +115,23 @@ def words_in(entry: Entry) -> list[Word]:
 
 
 def named_entry(entry: Entry, known: Mapping[str, Name]) -> Entry:
-    lines = [
-        Line(each.text, named(each.before, known), named(each.after, known)) for each in entry.lines
-    ]
+    lines = [named_line(each, known) for each in entry.lines]
     givers = [each.before for each in lines if each.before is not None]
     is_lost = any(each.kind in ("agent", "team") and lost(each) for each in givers)
     who = named(entry.who, known)
     return msgspec.structs.replace(
         entry, who=who, lines=lines, is_undoable=entry.is_undoable and not is_lost
     )
+
+
+def named_line(line: Line, known: Mapping[str, Name]) -> Line:
+    """Teams that can't or must not be named have sentences of their own."""
+    before, after = named(line.before, known), named(line.after, known)
+    team = after or before
+    text = line.text
+    if team is not None and team.kind == "team" and (team.is_hidden or not team.name):
+        text += "_private" if team.is_hidden else "_gone"
+    return Line(text, before, after)
 
 
 def lost(word: Word) -> bool:

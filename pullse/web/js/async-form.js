@@ -1,6 +1,6 @@
 /* <async-form replaces="id …">: the form in it is sent without leaving the page. Of the answer, the
    elements with these ids take the places of those that are here (by default its own form), also
-   when it is a refusal that shows the form again. Then `sent`, or `refused` with the error, bubbles.
+   when it is a refusal that shows the form again. Before that, `sent` or `refused` bubbles from it.
    Where nobody answers, all stays as it is and a toast says so. */
 
 import { Refused, send } from './http.js'
@@ -26,11 +26,11 @@ class AsyncForm extends HTMLElement {
     this.ariaBusy = 'true'
     try {
       const { response, nodes } = await send(form, submitter)
+      tell(form, 'sent', { response, nodes })
       this.#replace(nodes)
-      this.#tell('sent', { response, nodes })
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      this.#refused(error)
+      this.#refused(form, error)
     } finally {
       this.ariaBusy = null
     }
@@ -38,11 +38,11 @@ class AsyncForm extends HTMLElement {
 
   // Private
 
-  #refused(error) {
+  #refused(form, error) {
+    tell(form, 'refused', error)
     const isShown = error.nodes && this.#replace(error.nodes)
     if (!isShown) document.dispatchEvent(new CustomEvent('toast', { detail: { text: error.sentence, kind: 'wrong' } }))
-    this.#tell('refused', error)
-    this.querySelector('[aria-invalid=true]')?.focus()
+    document.querySelector('main [aria-invalid=true]')?.focus()
   }
 
   /** True if at least one was there. */
@@ -59,10 +59,11 @@ class AsyncForm extends HTMLElement {
     if (focused && document.activeElement === document.body) document.getElementById(focused)?.focus()
     return count > 0
   }
+}
 
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }))
-  }
+/** Of the form, while it is still here. */
+function tell(form, name, detail) {
+  form.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }))
 }
 
 customElements.define('async-form', AsyncForm)

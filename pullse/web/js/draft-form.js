@@ -19,19 +19,22 @@ class DraftForm extends HTMLElement {
     this.#key = key
     this.#isTakenOn = Boolean(draft)
     if (draft && this.#restore(draft.fields)) this.#announce()
-    for (const name of ['input', 'change', 'submit', 'sent']) this.addEventListener(name, this)
+    for (const name of ['input', 'change', 'sent']) this.addEventListener(name, this)
+    document.addEventListener('submit', this) // after those who might send it in its place
     addEventListener('pagehide', this)
     this.#save()
   }
 
   disconnectedCallback() {
     clearTimeout(this.#timer)
+    document.removeEventListener('submit', this)
     removeEventListener('pagehide', this)
   }
 
   // Actions
 
-  handleEvent({ type, defaultPrevented }) {
+  handleEvent({ type, target, defaultPrevented }) {
+    if (type === 'submit' && !this.contains(target)) return
     clearTimeout(this.#timer)
     if (type === 'sent') return this.#forget()
     if (type === 'input' || type === 'change') return (this.#timer = setTimeout(() => this.#save(), PAUSE))
@@ -69,7 +72,7 @@ class DraftForm extends HTMLElement {
   }
 
   #announce() {
-    this.prepend(document.getElementById('draft').content.cloneNode(true))
+    this.prepend(document.getElementById('live-draft').content.cloneNode(true))
     this.querySelector('.draft button').addEventListener('click', () => this.discard())
   }
 

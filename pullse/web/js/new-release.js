@@ -19,7 +19,7 @@ class NewRelease extends HTMLElement {
   // Lifecycle
 
   connectedCallback() {
-    document.addEventListener('feed', ({ detail }) => detail.state === 'live' && this.ask())
+    document.addEventListener('caught-up', () => this.ask())
     document.addEventListener('visibilitychange', () => this.#look())
     for (const name of ['pointerdown', 'keydown', 'wheel']) {
       addEventListener(name, () => (this.#usedAt = Date.now()), { passive: true, capture: true })

@@ -18,13 +18,13 @@ export function onSignIn(done) {
 
 /** True when the same person is signed in again; false if it was put off. */
 export function signInAgain() {
-  const needed = new CustomEvent('sign-in-needed')
+  if (!document.querySelector('sign-in-again')) return Promise.resolve(false)
   return new Promise((resolve) => {
     const once = new AbortController()
     const settle = (isDone) => { once.abort(); resolve(isDone) }
     document.addEventListener('signed-in', () => settle(true), { signal: once.signal })
     document.addEventListener('sign-in-put-off', () => settle(false), { signal: once.signal })
-    document.dispatchEvent(needed)
+    document.dispatchEvent(new CustomEvent('sign-in-needed'))
   })
 }
 

@@ -59,6 +59,7 @@ class TicketForms extends HTMLElement {
     try {
       const { response, nodes } = await send(form, submitter)
       const isDone = response.redirected
+      if (isDone && !nodes.querySelector('#ticket-head')) return location.assign(response.url)
       if (isDone) form.dispatchEvent(new CustomEvent('sent', { bubbles: true }))
       this.#show(nodes, form)
       if (isDone) this.#tell()
@@ -73,7 +74,8 @@ class TicketForms extends HTMLElement {
 
   #show(nodes, form) {
     put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)))
-    this.querySelector('[aria-invalid], #conflict, #preview')?.focus()
+    const isLost = document.activeElement === document.body
+    this.querySelector(isLost ? '[aria-invalid], #conflict, #edit-text' : '[aria-invalid], #conflict')?.focus()
   }
 
   #tell() {

@@ -29,6 +29,7 @@ export function put(nodes, except = []) {
     else there.replaceWith(found)
   }
   if (focused && document.activeElement === document.body) at(focused)?.focus()
+  document.querySelector('ticket-presence')?.setAttribute('channel', at('ticket-head').dataset.channel)
   const [number, title] = [document.querySelector('ticket-page').dataset.number, at('ticket-head').querySelector('h1')]
   document.title = document.title.replace(/.* · /s, `#${number} ${title.textContent} · `)
 }

@@ -2,6 +2,7 @@
    says of its own is by the focus: in a field of the ticket, or within [data-presence="properties"],
    somebody edits that. Who has left the page behind other tabs is not here. */
 
+import { load } from './http.js'
 import { PresenceChannel } from './presence-channel.js'
 import { linesOf } from './presence-lines.js'
 
@@ -14,17 +15,18 @@ class TicketPresence extends HTMLElement {
   #channel = null
   #events
   #timer
-  #state = {}
   #turn = 0
+  #state = {}
 
   // Lifecycle
 
   connectedCallback() {
     this.#events = new AbortController()
     const options = { signal: this.#events.signal }
-    for (const name of ['focusin', 'focusout']) document.addEventListener(name, () => this.#notice(), options)
+    for (const name of ['focusin', 'focusout']) document.addEventListener(name, () => setTimeout(() => this.#notice()), options)
     document.addEventListener('visibilitychange', () => this.#look(), options)
     document.addEventListener('feed', ({ detail }) => detail.state === 'live' && this.#channel?.retry(), options)
+    document.addEventListener('fact', ({ detail }) => this.#follow(detail), options)
     addEventListener('pagehide', () => this.#leave(), options)
     addEventListener('pageshow', () => this.#look(), options)
     this.#look()
@@ -36,13 +38,17 @@ class TicketPresence extends HTMLElement {
   }
 
   attributeChangedCallback(_name, before, after) {
-    if (!this.#channel || before === after) return
+    if (this.#channel && before !== after) this.again()
+  }
+
+  // Actions
+
+  again() {
     this.#leave()
     this.#look()
   }
 
   // Private
-
   #look() {
     clearTimeout(this.#timer)
     if (document.hidden) this.#timer = setTimeout(() => this.#leave(), BEHIND)
@@ -50,9 +56,8 @@ class TicketPresence extends HTMLElement {
   }
 
   #join() {
-    const changed = (members) => this.#show(members)
     this.#state = here()
-    this.#channel = new PresenceChannel(this.getAttribute('channel'), this.#state, changed)
+    this.#channel = new PresenceChannel(this.getAttribute('channel'), this.#state, (members) => this.#show(members))
     this.#channel.open()
   }
 
@@ -63,14 +68,19 @@ class TicketPresence extends HTMLElement {
     this.#show([])
   }
 
-  /** The focus moves from field to field by way of nothing. */
+  /** A ticket that moves between what is private and what is not has another channel. */
+  async #follow({ ticket_id: id, data }) {
+    if (!this.getAttribute('channel').endsWith(`:${id}`) || !data.changes?.team_id) return
+    const page = await load(location.pathname).catch(() => null)
+    const now = page?.nodes.querySelector('ticket-presence')?.getAttribute('channel')
+    if (now) this.setAttribute('channel', now)
+  }
+
   #notice() {
-    setTimeout(() => {
-      const state = here()
-      if (JSON.stringify(state) === JSON.stringify(this.#state)) return
-      this.#state = state
-      this.#channel?.say(state)
-    })
+    const state = here()
+    if (state.field === this.#state.field) return
+    this.#state = state
+    this.#channel?.say(state)
   }
 
   async #show(members) {

@@ -39,7 +39,7 @@ class ToastList extends HTMLElement {
   // Private
 
   #made({ text, action, kind = 'done' }) {
-    const toast = document.getElementById('toast').content.firstElementChild.cloneNode(true)
+    const toast = document.getElementById('live-toast').content.firstElementChild.cloneNode(true)
     const [run, close] = toast.querySelectorAll('button')
     toast.dataset.kind = kind
     toast.querySelector('p').textContent = text

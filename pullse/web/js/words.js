@@ -2,6 +2,6 @@
 
 /** With `{holes}` filled in. */
 export function word(name, given = {}) {
-  const text = document.getElementById('words')?.dataset[name] ?? ''
+  const text = document.getElementById('live-words')?.dataset[name] ?? ''
   return text.replace(/\{(\w+)\}/g, (hole, key) => given[key] ?? hole)
 }
