@@ -6,6 +6,7 @@ the list that one came from as its parameter `list`, the same text as behind `/t
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, time
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ from msgspec import Meta
 
 from pullse.errors import Invalid, Refusal
 from pullse.kit import reading
-from pullse.kit.db import Db, Struct
+from pullse.kit.db import Database, Db, Struct
 from pullse.kit.events import Actor
 from pullse.tickets import listing
 from pullse.tickets.model import (
@@ -206,6 +207,13 @@ def moment(name: str, given: str | None, zone: str) -> datetime | None:
         raise Invalid.field(name, "A day, as 2026-11-28, or a moment with its offset.") from None
 
 
+def session(database: Database, wanted: Wanted | None) -> AbstractAsyncContextManager[Db]:
+    """To read a list in. Free text needs a plan of its own: see listing.search."""
+    if wanted is not None and wanted.query.q:
+        return database.transaction()
+    return database.session()
+
+
 async def page(db: Db, query: TicketQuery, actor: Actor) -> tuple[list[Ticket], str | None]:
     """Rows, and the cursor of those after them."""
     found = await listing.search(db, query, actor.teams, brief=True)
@@ -233,7 +241,11 @@ async def neighbours(
     """
     The numbers of the tickets before and after a ticket in a list, also of one that is not on
     it (any more). `ticket` has id, priority, created_at and updated_at, as `Ticket` has.
+
+    Of words by the last change none are known: all that have them would have to be read.
     """
+    if query.q and query.sort.endswith("updated"):
+        return None, None
     at = ticket.updated_at if query.sort.endswith("updated") else ticket.created_at
     found: list[int | None] = []
     for order in (REVERSED[query.sort], query.sort):

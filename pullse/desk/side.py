@@ -6,6 +6,7 @@ no number at all.
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlencode
 
+from pullse.desk import lists as desk
 from pullse.kit.web import Request, Scope
 from pullse.reports import lists
 from pullse.reports.lists import Listed
@@ -20,7 +21,7 @@ ICONS = {
     "trash": "trash",
 }
 KEYS = {"mine": "g m", "unassigned": "g u", "open": "g o", "resolved": "g r", "trash": "g x"}
-NO_MATTER = frozenset({"cursor", "limit", "fragment", "done"})
+NO_MATTER = frozenset({"cursor", "limit", "fragment", "done", "edit", "open"})
 """In an address: what does not make it another list."""
 
 
@@ -28,7 +29,8 @@ async def of(request: Request) -> Sequence[Entry]:
     """Nothing for who may not read tickets."""
     if RIGHT not in request.actor.rights:
         return []
-    here = address_of(request.scope)
+    home = desk.wanted(desk.home(request.actor), request.actor, "UTC")
+    here = same_list(home.path) if request.scope["path"] == "/" else address_of(request.scope)
     found = await lists.of(request.database, request.actor)
     return [entry(each, here, is_exact=found.is_exact) for each in found.records]
 

@@ -201,8 +201,8 @@ def times(spans: Sequence[Span], width: int) -> TimesChart | None:
 
 
 def backlog(insight: Insight, width: int) -> BacklogChart:
-    first = 104 if width == WIDE else 70
-    last = 56 if width == WIDE else 32
+    first = 104 if width == WIDE else 72
+    last = 56 if width == WIDE else 28
     row, head = 30, 26
     place = (width - first - last) / len(PRIORITIES)
     number = 40 if width == WIDE else 30

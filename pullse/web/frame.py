@@ -278,7 +278,9 @@ def environment_of(language: Texts) -> Environment:
 
 def rich(language: Texts, key: str, given: Mapping[str, Any]) -> str:
     """A text whose holes take HTML that templates have made; all else is escaped."""
-    return safe(escape(language.entries[key]).format(**{n: escape(v) for n, v in given.items()}))
+    # As plain texts, which are put together in a fraction of the time.
+    holes = {name: str(escape(value)) for name, value in given.items()}
+    return safe(str(escape(language.entries[key])).format(**holes))
 
 
 async def here(request: Request) -> Shown:

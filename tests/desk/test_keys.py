@@ -126,7 +126,13 @@ async def test_help_shows_the_keys_of_the_page_and_switches_single_ones_off(
         help_ = page.locator("key-help dialog")
         await page.keyboard.press("?")
         shown = " ".join((await help_.inner_text()).split())
-        for text in ("Status s", "Priority p", "Edit e", "New ticket c", "All open g o"):
+        for text in (
+            "Status s",
+            "Priority p",
+            "Edit title and description e",
+            "New ticket c",
+            "All open g o",
+        ):
             assert text in shown, shown
         assert "Next, previous" not in shown
         assert await page.locator("#set-status").get_attribute("aria-keyshortcuts") == "s"
@@ -157,7 +163,7 @@ async def test_the_palette_finds_commands_choices_lists_and_tickets(
     async with at("/tickets/26", edge, database, browser) as page:
         await page.locator("#set-team").focus()
         await page.keyboard.press("Control+k")
-        assert "Edit e" in await hits(page)
+        assert "Edit title and description e" in await hits(page)
         await look_for(page, "prilow")
         assert (await hits(page))[0] == "Priority: Low"
         await page.keyboard.press("Escape")

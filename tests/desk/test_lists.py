@@ -455,3 +455,57 @@ async def test_a_list_without_a_right_is_not_there(served: Edge, database: Datab
     async with calling(served, token) as client:
         for path in ("/", "/tickets", "/trash"):
             assert (await client.get(path)).status_code == 403
+
+
+async def test_neighbours_among_words_are_found_too(
+    served: Edge, database: Database, ada: UUID
+) -> None:
+    for title in ("A lamp", "A bell", "A lamp again"):
+        await opened(served, title)
+    async with at_desk(served) as client:
+        page = parsed(await client.get("/tickets/1?list=q%3Dlamp"))
+        assert [each for each in page.all("a") if str(each.get("href")).startswith("/tickets/3?")]
+        page = parsed(await client.get("/tickets/1?list=q%3Dlamp%26sort%3Dupdated"))
+        assert not [
+            each for each in page.all("a") if str(each.get("href")).startswith("/tickets/3?")
+        ]
+
+
+async def test_of_many_agents_one_is_typed_by_address(
+    served: Edge, database: Database, ada: UUID
+) -> None:
+    await run(
+        database,
+        "INSERT INTO agents (id, name, email, role) SELECT gen_random_uuid(), 'Agent ' || n,"
+        " 'agent' || n || '@example.org', 'agent' FROM generate_series(1, 150) AS n",
+    )
+    await opened(served, assigned_to=str(ada))
+    async with at_desk(served) as client:
+        page = parsed(await client.get("/tickets"))
+        (typed,) = [each for each in page.all("input") if each.get("list") == "filter-agents"]
+        assert typed["name"] == "assigned_to"
+        assert [each for each in page.all("input") if each.get("list") == "agents"]
+        answer = await client.get("/tickets?assigned_to=Ada@example.org&status=open")
+        assert led_to(answer) == f"/tickets?status=open&assigned_to={ada}"
+        assert numbers(await client.get(led_to(answer))) == [1]
+        answer = await client.get("/tickets?assigned_to=nobody@example.org")
+        assert answer.status_code == 400
+        assert "There is no such agent." in answer.text
+
+
+async def test_the_side_bar_says_which_list_one_is_in(served: Edge, ada: UUID) -> None:
+    await opened(served)
+    async with at_desk(served) as client:
+        for path, name in (
+            ("/", "mine"),
+            (f"/tickets?{LIVE}", "open"),
+            ("/tickets?status=in_progress&status=open", "open"),
+            ("/trash", "trash"),
+        ):
+            page = parsed(await client.get(path))
+            here = [
+                each["data-list"]
+                for each in page.all("a")
+                if "data-list" in each and each.get("aria-current") == "page"
+            ]
+            assert here == [name], path

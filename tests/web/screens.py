@@ -32,7 +32,12 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 2},
 }
-README = {"list": "/", "ticket": "/tickets/{ticket}", "insight": "/insight"}
+README = {
+    "list": "/tickets?status=open&status=in_progress",
+    "ticket": "/tickets/26",
+    "insight": "/insight",
+}
+"""The motor that cuts out has a description in Markdown, and a history."""
 PARTS = {"ticket": "/tickets", "agent": "/agents", "team": "/teams"}
 """On which page there is a link to one."""
 

@@ -179,9 +179,12 @@ async def test_every_page_reads_well_without_looking(served: Edge, database: Dat
             for field in [*page.all("input"), *page.all("select")]:
                 is_seen = field.get("type") not in ("hidden", "checkbox", "radio")
                 if is_seen and not {"aria-hidden", "aria-label"} & set(field):
-                    assert field["id"] in labelled
+                    is_in_label = any(field is each for each in page.labelled)
+                    assert is_in_label or field["id"] in labelled, (answer.url, field)
                     assert (
-                        field.get("autocomplete") or "role" in str(field["id"]) or "name" in field
+                        field.get("autocomplete")
+                        or "role" in str(field.get("id"))
+                        or "name" in field
                     )
             ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
             assert [each for each in ids if ids.count(each) > 1] == [], answer.url

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from tests.conftest import serving
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["browser"]
 
+pytestmark = pytest.mark.timeout(400)
 FIRST, NEXT = 60_000, 15_000
 """Bytes over the wire, heads and all: with nothing kept, and with the last page's assets."""
 
@@ -58,7 +61,8 @@ async def test_a_page_is_light(served: Edge, database: Database, browser: "Brows
             await enter(page, url)
             state = await page.context.storage_state()
         for path in found:
-            async with person(browser, storage_state=state) as page:
+            context = await browser.new_context(storage_state=state)
+            async with context, await context.new_page() as page:
                 wire = Wire()
                 await wire.watch(page)
                 await page.goto(url + path, wait_until="load")

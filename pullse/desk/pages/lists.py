@@ -1,7 +1,6 @@
 """`/`, `/tickets` and `/trash`: lists of tickets."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -14,7 +13,7 @@ from pullse.desk.columns import Column
 from pullse.desk.lists import Asked, Ticket, Wanted
 from pullse.desk.pages import story
 from pullse.errors import Refusal
-from pullse.kit.db import Db, Struct
+from pullse.kit.db import Struct
 from pullse.kit.pages import EMPTY, Form, Shown, see, showing
 from pullse.kit.web import Request
 from pullse.tickets import listing
@@ -63,10 +62,21 @@ async def index(request: Request) -> Shown:
     asked = lists.asked_in(raw)
     if asked.fragment is not None:
         return await PIECES[asked.fragment](request, asked)
-    if lists.has_blanks(raw):
+    typed = [each for each in asked.assigned_to if "@" in each]
+    if typed or lists.has_blanks(raw):
         # What a form left empty is not in the address that one keeps or sends to somebody.
-        return see(at(pairs_of_page(asked)))
+        return see(at(pairs_of_page(await with_ids(request, asked, typed))))
     return await page(request, asked, done=asked.done)
+
+
+async def with_ids(request: Request, asked: Asked, typed: Sequence[str]) -> Asked:
+    """Agents that were typed by their addresses, where there are too many to choose from."""
+    if not typed:
+        return asked
+    async with request.database.session() as db:
+        found = {each: str(await queries.agent_called(db, each)) for each in typed}
+    agents = [found.get(each, each) for each in asked.assigned_to]
+    return msgspec.structs.replace(asked, assigned_to=agents)
 
 
 async def page(
@@ -79,7 +89,7 @@ async def page(
 ) -> Shown:
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    async with reading(request, wanted) as db:
+    async with lists.session(request.database, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
         agents, teams = named(wanted)
         choices = await queries.choices(db, agents, teams, request.actor.teams)
@@ -111,7 +121,7 @@ async def more(request: Request, asked: Asked) -> Shown:
     """The rows after `cursor`."""
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    async with reading(request, wanted) as db:
+    async with lists.session(request.database, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
     chosen = columns.chosen(preferences.columns)
     given = rows_of(tickets, cursor, wanted, chosen)
@@ -122,7 +132,7 @@ async def rows(request: Request, asked: Asked) -> Shown:
     """Tickets that a page shows or might: as they are now, and whether they are on the list."""
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
-    async with reading(request, wanted) as db:
+    async with lists.session(request.database, wanted) as db:
         on_it = await lists.belonging(db, wanted.query, asked.id, request.actor)
         there = {each.id for each in on_it}
         others = [each for each in asked.id if each not in there]
@@ -193,12 +203,6 @@ def asked_before(text: str) -> Asked:
         return lists.asked_in(text.encode("ascii", "replace"))
     except Refusal:
         return Asked()
-
-
-def reading(request: Request, wanted: Wanted) -> AbstractAsyncContextManager[Db]:
-    """Free text needs a plan of its own: see listing.search."""
-    database = request.database
-    return database.transaction() if wanted.query.q else database.session()
 
 
 def rows_of(

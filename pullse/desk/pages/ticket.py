@@ -96,7 +96,7 @@ async def page(
     """The ticket as it is now, with what was typed and what is to say about that."""
     preferences = await frame_of(request).preferences(request)
     wanted = lists.find(asked.list, request.actor, preferences.zone)
-    async with request.database.session() as db:
+    async with lists.session(request.database, wanted) as db:
         ticket = await find(db, request)
         ways = await ways_of(db, wanted, ticket, request.actor)
         history = await history_of(db, ticket, asked)

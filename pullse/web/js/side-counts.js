@@ -7,7 +7,7 @@ const PAUSE = 2000
 const TOLD = ['fact', 'caught-up', 'visibilitychange']
 const MOVES = window.navigation ?? window
 const MOVED = window.navigation ? 'currententrychange' : 'popstate'
-const NO_MATTER = ['cursor', 'limit', 'fragment', 'done']
+const NO_MATTER = ['cursor', 'limit', 'fragment', 'done', 'edit', 'open']
 
 class SideCounts extends HTMLElement {
   #asked = 0
@@ -66,15 +66,14 @@ class SideCounts extends HTMLElement {
         link.href = there[index].getAttribute('href')
         count(link).textContent = count(there[index]).textContent
       })
-    } else {
-      this.replaceChildren(...fresh.childNodes)
-    }
+    } else this.replaceChildren(...fresh.childNodes)
     this.#mark()
     this.#entitle()
   }
 
   #mark() {
-    const now = list(location)
+    const home = location.pathname === '/' && document.querySelector('ticket-list')?.getAttribute('src')
+    const now = list(home ? new URL(home, location) : location)
     for (const link of this.querySelectorAll('[data-list]')) {
       if (list(link) === now) link.setAttribute('aria-current', 'page')
       else link.removeAttribute('aria-current')
