@@ -34,7 +34,8 @@ NOTED = """() => {
     document.addEventListener('caught-up', () => told.caughtUp++)
     document.addEventListener('feed', ({ detail }) => told.states.push(detail.state))
     const line = document.querySelector('connection-state')
-    if (line) new MutationObserver(() => (told.lines += line.textContent)).observe(line, { childList: true })
+    const lines = new MutationObserver(() => (told.lines += line.textContent))
+    if (line) lines.observe(line, { childList: true })
 }"""
 
 
