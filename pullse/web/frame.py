@@ -344,8 +344,8 @@ def initials(name: str) -> str:
 
 
 def tone(key: object) -> int:
-    """Which colour of the palette a person has, the same everywhere and for good."""
-    return zlib.crc32(str(key).encode()) % TONES
+    """Which colour a person has, by the id (also `agent:<id>`): the same everywhere, for good."""
+    return zlib.crc32(str(key).rpartition(":")[2].encode()) % TONES
 
 
 def rights_in(rights: Container[str]) -> dict[str, bool]:

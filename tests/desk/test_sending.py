@@ -26,7 +26,7 @@ WRAPPED = """() => {
 }"""
 ASKED = """async ({ path, method }) => {
     const all = document.querySelector('script[src*="/pullse.js"]').src
-    const { load, Refused } = await import(all.replace('pullse.js', 'http.js'))
+    const { $http: { load, Refused } } = await import(all)
     try {
         return (await load(path, { method })).response.status
     } catch (error) {
