@@ -65,6 +65,7 @@ SLOW = (
     "tests/desk/test_list_chromium.py",
     "tests/web/test_admin_chromium.py",
     "tests/web/test_chromium.py",
+    "tests/desk/test_attacks_chromium.py",
     "tests/web/test_axe.py",
     "tests/web/test_weight.py",
 )

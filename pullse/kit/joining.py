@@ -24,9 +24,9 @@ REMARK = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 def scripts(files: Mapping[str, str]) -> str:
     """All modules as one, in an order in which none is needed before it is there."""
-    return "".join(
-        f"const {variable(name)} = (() => {{\n{body(files[name])}}})()\n" for name in order(files)
-    )
+    names = order(files)
+    parts = (f"const {variable(name)} = (() => {{\n{body(files[name])}}})()\n" for name in names)
+    return "".join(parts) + f"export {{ {', '.join(map(variable, names))} }}\n"
 
 
 def styles(text: str) -> str:

@@ -59,6 +59,13 @@ MARKED = re.compile(
     re.MULTILINE | re.VERBOSE,
 )
 MARK = re.compile(r"[\\`*_\[\]<>&~|\n#:!-]")
+STACKED = (
+    r"[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u06d6-\u06ed\u0e34-\u0e3a"
+    r"\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+)
+TOWER = re.compile(rf"({STACKED}{{32}})(?={STACKED})")
+"""Marks on one letter. Some thousands keep a browser busy for minutes; no language has so many."""
+CIRCLE = "\u25cc"
 LONE = re.compile(r"[\ud800-\udfff]")
 LINE_ENDS = re.compile(r"\r\n?")
 
@@ -72,6 +79,8 @@ async def rendered(text: str) -> str:
 
 def render(text: str) -> str:
     """Safe HTML of blocks (`p`, `ul`, `table`, …); headings begin with `h3`."""
+    if not text.isascii():
+        text = TOWER.sub(rf"\1{CIRCLE}", text)
     return as_typed(text) if is_plain(text) else in_full(text)
 
 

@@ -69,6 +69,8 @@ class FlowChart(Struct, frozen=True):
     height: int
     step: int
     """Days that are one here."""
+    gap: float
+    """Before each bar, in the place that it has."""
     days: Sequence[Day]
     line: str
     """Points of a polyline, of what was resolved."""
@@ -149,6 +151,7 @@ def flow(insight: Insight, width: int) -> FlowChart:
         width,
         HEIGHT,
         step,
+        rounded(place * GAP / 2),
         days,
         points(dots),
         dots if place > 6 else [],
@@ -201,8 +204,8 @@ def times(spans: Sequence[Span], width: int) -> TimesChart | None:
 
 
 def backlog(insight: Insight, width: int) -> BacklogChart:
-    first = 104 if width == WIDE else 70
-    last = 56 if width == WIDE else 32
+    first = 104 if width == WIDE else 72
+    last = 56 if width == WIDE else 28
     row, head = 30, 26
     place = (width - first - last) / len(PRIORITIES)
     number = 40 if width == WIDE else 30

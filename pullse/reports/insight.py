@@ -15,7 +15,7 @@ from pullse.reports import measuring, reader
 from pullse.reports.measuring import Mark
 
 PORTION = 250
-"""So that whoever else this process serves waits for three milliseconds at most."""
+"""So that whoever else this process serves waits for some milliseconds at most."""
 
 
 async def run(database: Database) -> None:

@@ -131,7 +131,7 @@ async def groups(db: Db, wanted: Filter, first: date, last: date, *, step: int) 
     return await db.all(
         Group,
         f"""
-        WITH found AS MATERIALIZED (
+        WITH found AS (
             SELECT measure,
                    greatest($6::date, $7::date + 1 - ($7::date - day + $8::integer) / $8::integer
                                                      * $8::integer) AS day,

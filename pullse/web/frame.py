@@ -278,7 +278,9 @@ def environment_of(language: Texts) -> Environment:
 
 def rich(language: Texts, key: str, given: Mapping[str, Any]) -> str:
     """A text whose holes take HTML that templates have made; all else is escaped."""
-    return safe(escape(language.entries[key]).format(**{n: escape(v) for n, v in given.items()}))
+    # As plain texts, which are put together in a fraction of the time.
+    holes = {name: str(escape(value)) for name, value in given.items()}
+    return safe(str(escape(language.entries[key])).format(**holes))
 
 
 async def here(request: Request) -> Shown:
@@ -342,8 +344,8 @@ def initials(name: str) -> str:
 
 
 def tone(key: object) -> int:
-    """Which colour of the palette a person has, the same everywhere and for good."""
-    return zlib.crc32(str(key).encode()) % TONES
+    """Which colour a person has, by the id (also `agent:<id>`): the same everywhere, for good."""
+    return zlib.crc32(str(key).rpartition(":")[2].encode()) % TONES
 
 
 def rights_in(rights: Container[str]) -> dict[str, bool]:

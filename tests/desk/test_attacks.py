@@ -1,6 +1,8 @@
 """Each attack, as it is let through: nothing but what is on the list, and no word lost."""
 
+import csv
 import html
+import io
 import re
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -8,6 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from pullse.kit.markdown import render
+from pullse.reports import sheets
+from pullse.reports.asking import Table
 from tests.desk import attacks
 
 LEAVES = {"br", "hr"}
@@ -96,6 +100,17 @@ def test_there_are_enough() -> None:
 @pytest.mark.parametrize("text", attacks.ATTACKS, ids=range(len(attacks.ATTACKS)))
 def test_what_is_shown_is_on_the_list(text: str) -> None:
     read(text)
+
+
+def test_no_cell_of_a_sheet_is_a_formula() -> None:
+    rows: list[tuple[str | int | float | None, ...]] = [(text, -1) for text in attacks.ATTACKS]
+    written = sheets.written(Table(("name", "count"), rows)).decode("utf-8-sig")
+    read_back = list(csv.reader(io.StringIO(written, newline="")))[1:]
+    assert len(read_back) == len(rows)
+    for (cell, number), text in zip(read_back, attacks.ATTACKS, strict=True):
+        assert number == "-1"
+        assert cell.removeprefix("'") == text or cell == text
+        assert not re.match(r"[\x00-\x20\ufeff]*[=+@\-\uff1d\uff0b\uff0d\uff20]", cell)
 
 
 NOT_MARKDOWN = [

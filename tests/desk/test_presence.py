@@ -114,7 +114,7 @@ async def test_presence_on_what_is_private_is_for_the_team_alone(
 
 HOSTILE = """async (states) => {
     const own = document.querySelector('script[src*="/pullse.js"]').src
-    const { PresenceChannel } = await import(own.replace('pullse.js', 'presence-channel.js'))
+    const { $presence_channel: { PresenceChannel } } = await import(own)
     const name = document.querySelector('ticket-presence').getAttribute('channel')
     const channel = new PresenceChannel(name, states[0], () => {})
     channel.open()

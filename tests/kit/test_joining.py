@@ -26,6 +26,7 @@ def test_each_is_a_function_of_its_own_that_gives_what_it_exports() -> None:
         "const $c = (() => {\ndocument.title = 'x'\n})()\n"
         "const $a = (() => {\nconst { b, c: d } = $b\nconst a = () => b + d // one\n"
         "return { a }\n})()\n"
+        "export { $b, $c, $a }\n"
     )
 
 

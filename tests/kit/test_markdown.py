@@ -116,6 +116,13 @@ def test_nothing_becomes_nothing(text: str) -> None:
     assert render(text) == ""
 
 
+def test_a_tower_of_marks_is_cut_into_storeys() -> None:
+    """The sign that stands for a letter carries the next ones."""
+    word = "Z" + "\u0301\u0310" * 16
+    assert inside(word) == word
+    assert inside(word + "\u0302" * 40) == word + "\u25cc" + "\u0302" * 32 + "\u25cc" + "\u0302" * 8
+
+
 def test_a_lone_half_of_a_character_is_shown_as_unreadable() -> None:
     assert inside("a\ud800b") == "a\ufffdb"
     assert inside("a\0b") == "a\ufffdb"

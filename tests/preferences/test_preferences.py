@@ -185,3 +185,14 @@ def test_zones_are_there_where_the_system_has_none() -> None:
     ).stdout.split()
     assert said[0] == "True"
     assert int(said[1]) > 300
+
+
+async def test_exact_times_are_in_ones_own_zone(served: Edge, database: Database) -> None:
+    agent = await hire_with_password(database, "Ada")
+    async with calling(served, await give(database, agent)) as ada:
+        await ada.patch(PATH, json={"zone": "Asia/Tokyo"})
+    async with visitor(served) as client:
+        await sign_in(client)
+        page = await client.get("/account/sessions")
+        assert " JST</time>" in page.text
+        assert " UTC</time>" not in page.text

@@ -7,7 +7,7 @@ import pytest
 
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
-from tests.access.people import hire
+from tests.access.people import calling, hire
 from tests.access.sign_in import PASSWORD, audited, hire_with_password
 from tests.web.visiting import led_to, once, parsed, send, sign_in, visitor
 
@@ -161,3 +161,59 @@ async def test_a_long_list_has_a_next_page(served: Edge, database: Database) -> 
         assert "agent100@example.org" in second.text
         assert "agent100@example.org" not in first.text
         assert (await client.get("/agents?cursor=x")).status_code == 400
+
+
+async def test_a_name_and_an_address_are_changed_and_no_other_admins_words_lost(
+    served: Edge, database: Database
+) -> None:
+    await hire_with_password(database, "Ada", "admin")
+    ben = await hire_with_password(database, "Ben")
+    at = f"/agents/{ben}"
+    async with visitor(served) as client:
+        await sign_in(client)
+        page = parsed(await client.get(at))
+        assert page.field("name")["value"] == "Ben"
+        fields = {"name": "Benedict", "email": "b@example.org"}
+        version = {"version": page.field("version")["value"]}
+        answer = await send(client, f"{at}/name", fields | version)
+        assert led_to(answer) == f"{at}?done=changed"
+        assert "b@example.org" in (await client.get(at)).text
+        answer = await send(client, f"{at}/name", fields | version | {"name": "Benno"})
+        assert answer.status_code == 412
+        assert "Somebody changed this agent" in answer.text
+        assert parsed(answer).field("name")["value"] == "Benno"
+        version = {"version": parsed(answer).field("version")["value"]}
+        for wrong, status, field in (
+            ({"email": "ada@example.org"}, 409, "email"),
+            ({"email": "no address"}, 400, "email"),
+            ({"name": " "}, 400, "name"),
+            ({"version": "x"}, 400, None),
+            ({"role": "owner"}, 400, None),
+        ):
+            answer = await send(client, f"{at}/name", fields | version | wrong)
+            assert answer.status_code == status, wrong
+            assert field is None or parsed(answer).problem(field)
+        assert "Benedict" in (await client.get(at)).text
+
+
+async def test_who_is_removed_is_out_and_leaves_what_is_open_to_nobody(
+    served: Edge, database: Database
+) -> None:
+    ada = await hire_with_password(database, "Ada", "admin")
+    ben = await hire_with_password(database, "Ben")
+    olga = await hire_with_password(database, "Olga", "owner")
+    async with visitor(served) as client, visitor(served) as other, calling(served) as operator:
+        await sign_in(client)
+        await sign_in(other, "Ben")
+        body = {"title": "A question", "description": "How?", "assigned_to": str(ben)}
+        ticket = (await operator.post("/api/tickets", json=body)).json()["data"]["id"]
+        answer = await send(client, f"/agents/{ben}/remove")
+        assert led_to(answer) == "/agents?done=removed"
+        assert "The agent is removed." in (await client.get(led_to(answer))).text
+        assert led_to(await other.get("/account")).startswith("/sign-in")
+        found = (await operator.get(f"/api/tickets/{ticket}")).json()["data"]
+        assert found["assigned_to"] is None
+        assert (await send(client, f"/agents/{ben}/remove")).status_code == 404
+        assert (await send(client, f"/agents/{olga}/remove")).status_code == 403
+    ((actor, _, _),) = await audited(database, "agent.deleted")
+    assert actor == f"agent:{ada}"

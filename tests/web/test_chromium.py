@@ -112,12 +112,15 @@ async def test_a_private_team_without_a_script(
         async with calling(served) as operator:
             body = {"title": "A question", "description": "How?", "team_id": team}
             ticket = (await operator.post("/api/tickets", json=body)).json()["data"]["id"]
+            await page.get_by_text("Delete the team …").click()
             await press(page, "Delete the team")
             assert await page.get_by_text("Tickets belong to this team").is_visible()
             await operator.patch(f"/api/tickets/{ticket}", json={"team_id": None})
         async with page.expect_navigation():
             await row.get_by_role("button", name="Take out").click()
         assert await row.count() == 0
+        await page.goto(f"{url}/teams/{team}")
+        await page.get_by_text("Delete the team …").click()
         await press(page, "Delete the team")
         assert await heading(page) == "Teams"
         assert await page.get_by_text("The team is deleted.").is_visible()

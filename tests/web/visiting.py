@@ -64,23 +64,29 @@ class Parsed(HTMLParser):
         self.text = ""
         self.labelled: list[dict[str, str | None]] = []
         """Fields that stand in their labels."""
-        self._labels = 0
+        self._labels = self._dialogs = 0
+        self._seen: list[tuple[str, dict[str, str | None]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self._labels += tag == "label"
+        self._dialogs += tag == "dialog"
+        if not self._dialogs:
+            self._seen.append(self.tags[-1])
         if self._labels:
             self.labelled.append(self.tags[-1][1])
 
     def handle_endtag(self, tag: str) -> None:
         self._labels -= tag == "label"
+        self._dialogs -= tag == "dialog"
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
+        """Of the page itself: dialogs of the frame, which are closed, have forms too."""
+        return [attributes for name, attributes in self._seen if name == tag]
 
     def field(self, name: str) -> dict[str, str | None]:
         (found,) = [each for each in self.all("input") if each.get("name") == name]

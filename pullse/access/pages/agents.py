@@ -11,10 +11,11 @@ from pullse.access.links import Made
 from pullse.access.tokens import agent_of
 from pullse.agents import actions, queries
 from pullse.agents.model import Agent, AgentChanges, Email, Name, NewAgent, Role
-from pullse.errors import NotFound, Refusal
+from pullse.errors import NotFound, Refusal, Stale
 from pullse.kit import by_name
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request
+from pullse.tickets import departures
 from pullse.web.frame import shown
 
 HERE = "/agents"
@@ -23,6 +24,7 @@ ON_A_PAGE = 100
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(max_length=2000)] | None = None
+    done: Literal["removed"] | None = None
 
 
 class AskedOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +37,14 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | None = None
 
 
+class TypedPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`version` is that of the agent whose name was on the page."""
+
+    name: Name
+    email: Email
+    version: Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
+
+
 class TypedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role | UnsetType = UNSET
     state: Literal["active", "disabled"] | UnsetType = UNSET
@@ -42,11 +52,17 @@ class TypedChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def show(request: Request) -> Shown:
     asked = request.read_query(Asked)
-    return await page(request, Form([("role", "agent")]), cursor=asked.cursor)
+    form = Form([("role", "agent")])
+    return await page(request, form, cursor=asked.cursor, done=asked.done)
 
 
 async def page(
-    request: Request, form: Form, status: int = 200, *, cursor: str | None = None
+    request: Request,
+    form: Form,
+    status: int = 200,
+    *,
+    cursor: str | None = None,
+    done: str | None = None,
 ) -> Shown:
     after = by_name.place_of(cursor)
     async with request.database.session() as db:
@@ -60,6 +76,7 @@ async def page(
         form=form,
         agents=found,
         more=more,
+        done=done,
         roles=[each.value for each in Role],
         own_id=agent_of(request.actor),
     )
@@ -120,6 +137,39 @@ async def change(request: Request) -> Shown:
     return see(f"{HERE}/{agent_id}?done=changed")
 
 
+async def rename(request: Request) -> Shown:
+    form, agent_id = await read_form(request), id_in_path(request)
+    try:
+        given = form.read(TypedPerson)
+        changes = AgentChanges(name=given.name, email=given.email)
+        if_match = [int(given.version)]
+        async with request.database.transaction() as db:
+            await actions.change(db, agent_id, changes, if_match=if_match, by=request.actor)
+    except NotFound:
+        raise
+    except Stale:
+        message = "Somebody changed this agent while you wrote; see how it is now."
+        return await page_of_one(request, Form(form.given, message), 412)
+    except Refusal as error:
+        return await page_of_one(request, form.refused(error), status_of(error))
+    request.services.tail.wake()
+    return see(f"{HERE}/{agent_id}?done=changed")
+
+
+async def remove(request: Request) -> Shown:
+    await read_form(request)
+    try:
+        async with request.database.transaction() as db:
+            await departures.dismiss(db, id_in_path(request), by=request.actor)
+    except NotFound:
+        raise
+    except Refusal as error:
+        return await page_of_one(request, EMPTY.refused(error), status_of(error))
+    request.services.forget()
+    request.services.tail.wake()
+    return see(f"{HERE}?done=removed")
+
+
 async def make_link(request: Request) -> Shown:
     await read_form(request)
     try:
@@ -168,6 +218,8 @@ pages = [
     doing(f"{HERE}/invite", invite, "agents:admin"),
     showing(f"{HERE}/{{agent}}", show_one, "agents:admin", query=AskedOne),
     doing(f"{HERE}/{{agent}}", change, "agents:admin"),
+    doing(f"{HERE}/{{agent}}/name", rename, "agents:admin"),
+    doing(f"{HERE}/{{agent}}/remove", remove, "agents:admin"),
     doing(f"{HERE}/{{agent}}/link", make_link, "agents:admin"),
     doing(f"{HERE}/{{agent}}/end-sessions", end_sessions, "agents:admin"),
 ]

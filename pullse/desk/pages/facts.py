@@ -40,14 +40,7 @@ async def show(request: Request) -> Shown:
     if asked.fragment:
         return await piece(request, "desk/diff.html", **given)
     may_write = "tickets:write" in request.actor.rights
-    more: dict[str, Any] = {
-        "list_text": "",
-        "more": "",
-        "pointed": None,
-        "undo_key": None,
-        "may_write": may_write,
-    }
-    return await shown(request, "desk/fact.html", **given, **more)
+    return await shown(request, "desk/fact.html", may_write=may_write, **given)
 
 
 pages = [showing(HERE, show, "tickets:read", query=Asked)]

@@ -47,7 +47,7 @@ async function ask(path, options) {
     const response = await fetch(path, options).catch((error) => failed(error))
     const isLast = count >= TRIES || options.signal?.aborted
     if (response && isSignedOut(response)) {
-      if (!(await signInAgain())) throw new Refused({ status: 401 })
+      if (isLast || !(await signInAgain())) throw new Refused({ status: 401 })
     } else if (isLast || !(await isWorthAgain(response, isReading, count))) {
       if (!response) throw new Refused()
       return response
@@ -61,9 +61,10 @@ function failed(error) {
   return null
 }
 
-/** A page that asks is led to /sign-in. */
-function isSignedOut(response) {
-  return response.status === 401 || (response.redirected && new URL(response.url).pathname === '/sign-in')
+/** Who asks for a page is led to /sign-in; a page with 401 is of a form with a wrong password. */
+function isSignedOut({ status, redirected, url, headers }) {
+  if (redirected && new URL(url).pathname === '/sign-in') return true
+  return status === 401 && headers.get('Content-Type') === 'application/json'
 }
 
 /** Reading is; a change only where it was turned away before anybody looked at it. */

@@ -1,7 +1,7 @@
 /* Signing in again, for whatever needs it: who asks waits until it is done, or until the person
    would rather not. All tabs of a browser hear of it. */
 
-import { agent } from './here.js'
+import { agent, here } from './here.js'
 
 const tabs = new BroadcastChannel('pullse:session')
 
@@ -11,14 +11,16 @@ export function tellSignedIn() {
   tabs.postMessage({ agent })
 }
 
-/** `done(agent)` whenever a tab finds itself signed in, as whoever that is. */
+/** `done()` whenever another tab finds itself signed in, as whoever that is. */
 export function onSignIn(done) {
-  tabs.addEventListener('message', ({ data }) => done(data.agent))
+  tabs.addEventListener('message', () => done())
 }
 
-/** True when the same person is signed in again; false if it was put off. */
-export function signInAgain() {
-  if (!document.querySelector('sign-in-again')) return Promise.resolve(false)
+/** True when the same person is signed in again, or is already; false if it was put off. */
+export async function signInAgain() {
+  if (!document.querySelector('sign-in-again')) return false
+  const found = await here()
+  if (found?.agent === agent) return true
   return new Promise((resolve) => {
     const once = new AbortController()
     const settle = (isDone) => { once.abort(); resolve(isDone) }
