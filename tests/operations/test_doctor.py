@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pullse.operations import database_checks, doctor
+from pullse.operations import database_checks, doctor, health
 from pullse.operations.doctor import Finding
 from pullse.operations.findings import secrets, without_secrets
 from pullse.settings import Ably, Settings
@@ -197,7 +197,7 @@ async def test_dead_jobs_and_a_reader_in_trouble_are_told(kept: Kept) -> None:
 
 
 def test_facts_that_wait_for_long_are_a_trouble_only_when_someone_should_deliver() -> None:
-    late = database_checks.Waiting("ably", None, 12, 600)
+    late = health.Waiting("ably", None, 12, 600)
     assert not database_checks.delivery(late, True, has_ably=True).is_well
     assert database_checks.delivery(late, False, has_ably=True).remedy.startswith("Start pullse")
     assert database_checks.delivery(late, True, has_ably=False).is_well
