@@ -66,7 +66,7 @@ def measure(
 ) -> Iterator[Section]:
     base = shop.filled(cluster, "desk_feel", data.TICKETS, say)
     with servers.ours(base, PULLSE_RATE="100000") as server:
-        shop.caught_up(base, say)
+        shop.counted(base, say)
         found = asyncio.run(felt(server, events, changes, say))
     yield section(*found, events)
 
@@ -129,28 +129,31 @@ async def growth(browser: "Browser", server: Server, events: int) -> dict[str, t
     async with chromium.person(browser, server, 0) as page:
         await page.goto("/tickets")
         await page.evaluate(COUNT)
-        await flood(server, events // 20)
-        await seen(page, events // 20)
+        sent = await flood(server, "Warm", events // 20)
+        await seen(page, sent)
         before = await size(page)
-        await flood(server, events)
-        await seen(page, events // 20 + events)
+        sent += await flood(server, "Number", events)
+        await seen(page, sent)
         after = await size(page)
     return {name: (before[name], after[name]) for name in before}
 
 
-async def flood(server: Server, events: int) -> None:
-    """Changes of the tickets that the list shows, and of others."""
-    records = json.loads(server.get(f"/api/tickets?limit={NEWEST}"))["data"]["records"]
+async def flood(server: Server, name: str, events: int) -> int:
+    """Changes of the tickets that the list shows; how many they were."""
+    open_to_all = ",".join(["none", *map(str, map(shop.team_id, range(shop.PRIVATE, shop.TEAMS)))])
+    path = f"/api/tickets?limit={NEWEST}&team_id={open_to_all}"
+    records = json.loads(server.get(path))["data"]["records"]
     ids = [each["id"] for each in records]
 
     async def change(share: list[str]) -> None:
         connection = await Connection(server).open()
         for turn in range(events // CONNECTIONS):
-            body = {"title": f"Number {turn}"}
+            body = {"title": f"{name} {turn}"}
             await connection.call("PATCH", f"/api/tickets/{share[turn % len(share)]}", body)
         await connection.close()
 
     await asyncio.gather(*(change(ids[part::CONNECTIONS]) for part in range(CONNECTIONS)))
+    return events // CONNECTIONS * CONNECTIONS
 
 
 async def seen(page: "Page", events: int) -> None:

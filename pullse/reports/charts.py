@@ -69,6 +69,8 @@ class FlowChart(Struct, frozen=True):
     height: int
     step: int
     """Days that are one here."""
+    gap: float
+    """Before each bar, in the place that it has."""
     days: Sequence[Day]
     line: str
     """Points of a polyline, of what was resolved."""
@@ -149,6 +151,7 @@ def flow(insight: Insight, width: int) -> FlowChart:
         width,
         HEIGHT,
         step,
+        rounded(place * GAP / 2),
         days,
         points(dots),
         dots if place > 6 else [],
