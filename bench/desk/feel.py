@@ -66,7 +66,7 @@ def measure(
 ) -> Iterator[Section]:
     base = shop.filled(cluster, "desk_feel", data.TICKETS, say)
     with servers.ours(base, PULLSE_RATE="100000") as server:
-        shop.caught_up(base, say)
+        shop.counted(base, say)
         found = asyncio.run(felt(server, events, changes, say))
     yield section(*found, events)
 

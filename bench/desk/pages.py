@@ -52,7 +52,7 @@ def measure(
 ) -> Section:
     base = shop.filled(cluster, "desk_many", many, say)
     with servers.ours(base, PULLSE_RATE="100000") as server:
-        shop.caught_up(base, say)
+        shop.counted(base, say)
         browser = Browser(server, access.new_session(server))
         found = {name: timed(browser, name, paths, requests, say)
                  for name, paths in asked(many).items()}  # fmt: skip

@@ -33,7 +33,7 @@ CALM = 1500
 def measure(cluster: Cluster, *, say: Callable[[str], None]) -> Section:
     base = shop.filled(cluster, "desk_weight", data.TICKETS, say)
     with servers.ours(base, PULLSE_RATE="100000") as server:
-        shop.caught_up(base, say)
+        shop.counted(base, say)
         found = asyncio.run(weigh(server, access.new_session(server), say))
     rows = [(name, f"{first:.1f} kB", f"{next_:.1f} kB") for name, (first, next_) in found.items()]
     first = max(each for each, _ in found.values())

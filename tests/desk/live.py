@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 NOTED = """() => {
-    window.told = { facts: [], caughtUp: 0, states: [] }
+    window.told = { facts: [], caughtUp: 0, states: [], lines: '' }
     document.addEventListener('fact', ({ detail }) => told.facts.push(detail.id))
     document.addEventListener('caught-up', () => told.caughtUp++)
     document.addEventListener('feed', ({ detail }) => told.states.push(detail.state))
+    const line = document.querySelector('connection-state')
+    const lines = new MutationObserver(() => (told.lines += line.textContent))
+    if (line) lines.observe(line, { childList: true })
 }"""
 
 

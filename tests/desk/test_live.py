@@ -103,7 +103,8 @@ async def test_a_server_that_was_away_is_caught_up_with(
             written = await write(operator, 200)
             for each in (page, other):
                 assert await facts(each, 200) == written
-                await each.get_by_text("Connected again").wait_for()
+                await is_live(each)
+                assert "Connected again" in (await told(each))["lines"]
                 assert (await told(each))["caughtUp"] == 1
 
 
