@@ -220,7 +220,7 @@ async def test_the_keyboard_reaches_everything_and_shows_where_it_is(
             await page.keyboard.press("Enter")
         await page.goto(f"{url}/account/tokens")
         seen = []
-        for _ in range(30):
+        for _ in range(60):
             await page.keyboard.press("Tab")
             where = await page.evaluate(
                 """() => {
