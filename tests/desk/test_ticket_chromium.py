@@ -260,6 +260,13 @@ async def test_to_the_trash_and_back(database: Database, browser: "Browser") -> 
         await opened(page, url)
         await page.get_by_role("button", name="Move to the trash").click()
         await page.get_by_text("This ticket is in the trash.").wait_for()
+        await page.evaluate(
+            """() => {
+                document.querySelector('button[data-key=u]').isOld = true
+                document.dispatchEvent(new CustomEvent('caught-up'))
+            }"""
+        )
+        await page.wait_for_function("() => !document.querySelector('button[data-key=u]').isOld")
         await page.locator(".toast").get_by_role("button", name="Restore").click()
         await page.get_by_label("Status").wait_for()
         assert await page.get_by_text("This ticket is in the trash.").count() == 0

@@ -28,7 +28,10 @@ class TicketForms extends HTMLElement {
     const { type, target, key, timeStamp } = event
     if (type === 'keydown') this.#keyed = key === 'Enter' ? 0 : timeStamp
     if (type === 'change') this.#change(target, timeStamp)
-    if (type === 'submit') this.#submit(event)
+    if (type === 'submit') {
+      event.preventDefault()
+      this.#submit(target, event.submitter)
+    }
     const link = type === 'click' && target.closest('a[data-edit], a[data-cancel]')
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
@@ -51,9 +54,7 @@ class TicketForms extends HTMLElement {
     this.querySelector(isEdit ? '#description' : '#edit-text')?.focus()
   }
 
-  async #submit(event) {
-    const { target: form, submitter } = event
-    event.preventDefault()
+  async #submit(form, submitter) {
     if (form.ariaBusy === 'true') return
     form.ariaBusy = 'true'
     try {
@@ -81,7 +82,9 @@ class TicketForms extends HTMLElement {
   #tell() {
     const notice = this.querySelector('#ticket-head > .notice[role=status]')
     const undo = this.querySelector('button[data-key=u]')
-    if (notice) this.#toast({ text: notice.textContent.trim(), action: undo && { label: undo.textContent.trim(), run: () => undo.click() } })
+    // by then the button may not be on the page any more: facts put a newer one there
+    const run = () => this.#submit(undo.form, undo)
+    if (notice) this.#toast({ text: notice.textContent.trim(), action: undo && { label: undo.textContent.trim(), run } })
     notice?.remove()
   }
 
