@@ -77,6 +77,8 @@ def bare(state: StateInline, silent: bool) -> bool:
     found = BARE.match(state.src, colon, state.posMax) if scheme else None
     if found is None or found[2]:
         return False
+    if not silent and not state.pending.endswith(scheme):
+        return False  # a backslash has taken its first letter
     text = scheme + "://" + without_end(found[1])
     href = state.md.normalizeLink(text)
     if not state.md.validateLink(href):

@@ -4,7 +4,7 @@ import html
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pullse.kit import markdown
@@ -152,6 +152,8 @@ MARKED = st.lists(
 ).map("".join)
 
 
+@example("\\http://")
+@example("\\http://example.org")
 @given(MARKED)
 def test_no_text_is_refused_and_no_letter_is_lost(text: str) -> None:
     """But for addresses behind words, names of references and of languages, and entities."""
