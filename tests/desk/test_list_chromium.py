@@ -256,7 +256,7 @@ async def test_more_comes_by_scrolling_and_is_there_on_coming_back(
         await page.wait_for_url(re.compile("/tickets/90"))
         await page.go_back()
         await row(page, 120).wait_for(state="attached")
-        await page.wait_for_function("document.activeElement.closest('#t90') !== null")
+        await page.wait_for_function("() => document.activeElement.closest('#t90') !== null")
         assert await row(page, 90).locator("[data-key=o]").is_visible()
         assert await row(page, 90).evaluate(
             "row => row.getBoundingClientRect().top > 0"

@@ -207,7 +207,7 @@ async def test_what_was_written_survives_a_crash(database: Database, browser: "B
         await page.goto("about:blank")
         await change(operator, ticket, title="Their title")
         await page.goto(f"{url}{AT}?edit=text")
-        await page.wait_for_function("document.querySelector('#title').value === 'My title'")
+        await page.wait_for_function("() => document.querySelector('#title').value === 'My title'")
         await page.get_by_role("button", name="Save", exact=True).click()
         await page.locator(".conflict").wait_for()
         assert await page.get_by_text("changed the title while you wrote").is_visible()
@@ -225,7 +225,7 @@ async def test_a_link_to_a_change_is_followed_to_where_it_is(
         assert await entries.count() == 50
         await page.get_by_role("link", name="Show earlier").click()
         await page.wait_for_function(
-            "document.querySelectorAll('#ticket-timeline li').length === 61"
+            "() => document.querySelectorAll('#ticket-timeline li').length === 61"
         )
         first = str(await entries.first.get_attribute("id"))
         await change(operator, ticket, status="closed")
