@@ -178,9 +178,23 @@ async def test_what_batches_read_by_position_is_where_they_look(database: Databa
             (creating.CREATE_UNHINDERED_SQL, ["id", "version", "body"]),
             (changing.CHANGE_SQL, changed),
             (changing.CHANGE_UNHINDERED_SQL, changed),
+            (changing.CHANGE_TEXTS_SQL, changed),
+            (changing.CHANGE_TEXTS_UNHINDERED_SQL, changed),
         ):
             prepared = await connection.prepare(sql)
             assert [column.name for column in prepared.get_attributes()] == wanted
+
+
+async def test_no_trigger_stands_before_a_change_of_a_ticket(database: Database) -> None:
+    """PostgreSQL would make the words of a ticket anew at each: see 0022_words_stay.sql."""
+    found = await database.pool.fetch(
+        """
+        SELECT trigger_name FROM information_schema.triggers
+         WHERE event_object_table = 'tickets' AND action_timing = 'BEFORE'
+           AND event_manipulation = 'UPDATE'
+        """
+    )
+    assert found == []
 
 
 MOMENT = "2026-06-01T00:00:00+00:00"

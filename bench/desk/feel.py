@@ -5,6 +5,7 @@ another agent's, and what a tab weighs after a day.
 
 import asyncio
 import json
+import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ OTHER_MS = 150.0
 GROWTH = 0.20
 EVENTS = 10_000
 CHANGES = 60
+GAPS = (0.1, 1.0)
+"""Seconds from a change to the next."""
 CONNECTIONS = 4
 UNSEEN = 16.0
 """Milliseconds; Chromium tells of no interaction that was shorter."""
@@ -111,14 +114,14 @@ async def across(browser: "Browser", server: Server, changes: int) -> list[float
         await there.wait_for_timeout(1500)
         number = await there.locator("[data-row]").first.get_attribute("data-number")
         await here.goto(f"/tickets/{number}")
-        delays = []
+        delays, rng = [], random.Random("gaps")
         for turn in range(changes):
             status = STATUSES[turn % 2]
             if turn == 0:  # from wherever it was
                 await here.evaluate(SEND, [number, STATUSES[1]])
                 await there.wait_for_timeout(1000)
             seeing = asyncio.ensure_future(there.evaluate(SEE, [number, status]))
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(rng.uniform(*GAPS))
             sent = await here.evaluate(SEND, [number, status])
             delays.append(await asyncio.wait_for(seeing, 10) - sent)
     return sorted(delays)

@@ -16,7 +16,16 @@ from pullse.tickets.queries import COLUMNS, OWN_TX, SKIP
 Value = TypeVar("Value")
 
 
-def change_sql(lock: str) -> str:
+TEXTS = f"""title = wanted.title, description = wanted.description,
+                   description_html = CASE WHEN wanted.description = old.description
+                       THEN t.description_html ELSE html END,
+                   description_html_version = CASE WHEN wanted.description = old.description
+                       THEN t.description_html_version ELSE {VERSION} END,
+                   """
+
+
+def change_sql(lock: str, texts: str = "") -> str:
+    # Texts that are set, be it to what they are, have PostgreSQL find their words anew.
     # Who keeps a ticket that is opened again, unless they have left. That may be to wait for, so
     # a batch, which must not wait, leaves such a ticket to be tried alone.
     keeper = """CASE WHEN status IN ('open', 'in_progress') AND NOT is_assigned THEN
@@ -89,13 +98,8 @@ def change_sql(lock: str) -> str:
                      WHERE {visible("asked.teams", "old.team_id")}) AS w
         ), new AS (
             UPDATE tickets AS t
-               SET title = wanted.title, description = wanted.description,
-                   status = wanted.status, priority = wanted.priority,
+               SET {texts}status = wanted.status, priority = wanted.priority,
                    assigned_to = wanted.assigned_to, team_id = wanted.team_id,
-                   description_html = CASE WHEN wanted.description = old.description
-                       THEN t.description_html ELSE html END,
-                   description_html_version = CASE WHEN wanted.description = old.description
-                       THEN t.description_html_version ELSE {VERSION} END,
                    version = old.version + 1, updated_at = now(),
                    tx = greatest(t.tx, {OWN_TX})
               FROM wanted JOIN old ON old.id = wanted.id
@@ -147,7 +151,11 @@ def change_sql(lock: str) -> str:
 CHANGE_SQL = change_sql("")
 """Change what is given, with facts of what was and became; nothing where nothing differs."""
 
+CHANGE_TEXTS_SQL = change_sql("", TEXTS)
+"""The same for title and description too."""
+
 CHANGE_UNHINDERED_SQL = change_sql(SKIP)
+CHANGE_TEXTS_UNHINDERED_SQL = change_sql(SKIP, TEXTS)
 
 
 class Changed(Struct, frozen=True):
@@ -181,17 +189,18 @@ class Wish(Struct, frozen=True):
 
 async def change(db: Db, wish: Wish) -> Changed | None:
     """None when there is no such ticket."""
-    return (await _change(db, CHANGE_SQL, [wish]))[0]
+    return (await change_many(db, [wish]))[0]
 
 
 async def change_many(db: Db, batch: Sequence[Wish]) -> list[Changed | None]:
     """Each ticket only once; waits for who is changing one right now."""
-    return await _change(db, CHANGE_SQL, batch)
+    return await _change(db, CHANGE_TEXTS_SQL if any_texts(batch) else CHANGE_SQL, batch)
 
 
 async def change_unhindered(db: Db, batch: Sequence[Wish]) -> list[Changed | None]:
     """None for those to be tried alone: not there, or locked right now. Each ticket only once."""
-    found = await _change(db, CHANGE_UNHINDERED_SQL, batch)
+    sql = CHANGE_TEXTS_UNHINDERED_SQL if any_texts(batch) else CHANGE_UNHINDERED_SQL
+    found = await _change(db, sql, batch)
     return [done if done and done.is_allowed else None for done in found]
 
 
@@ -215,6 +224,12 @@ async def _change(db: Db, sql: str, batch: Sequence[Wish]) -> list[Changed | Non
     )
     done = {row[0]: Changed(*row) for row in rows}
     return [done.get(each.id) for each in batch]
+
+
+def any_texts(batch: Sequence[Wish]) -> bool:
+    return any(
+        each.changes.title is not UNSET or each.changes.description is not UNSET for each in batch
+    )
 
 
 def given(value: Value | UnsetType) -> Value | None:

@@ -1,11 +1,14 @@
 /* <live-rows>: rows that are shown become what they are now, in their places. What newly belongs on
    the list is offered by a quiet button; what belongs no longer stays, dimmed, until then. However
-   much happens, it asks for one piece at a time, and not while nobody looks. */
+   much happens, it asks for one piece at a time, rests four times as long as the piece took, and
+   does not ask while nobody looks. */
 
 import { Newcomers } from './newcomers.js'
 import { mark, read, renew, rowOf } from './rows.js'
 
-const PAUSE = 400
+const REST = 100
+const RESTS = 4
+const AGAIN = 4000
 const MOST = 200
 const TOLD = ['fact', 'caught-up', 'visibilitychange']
 
@@ -13,7 +16,7 @@ class LiveRows extends HTMLElement {
   #changed = new Set()
   #new
   #isBusy = false
-  #asked = 0
+  #next = 0
   #timer
 
   // Lifecycle
@@ -45,16 +48,17 @@ class LiveRows extends HTMLElement {
   async refresh() {
     this.#timer = undefined
     this.#isBusy = true
-    this.#asked = Date.now()
+    const started = Date.now()
     const ids = [...this.#changed].slice(0, MOST)
     ids.forEach((id) => this.#changed.delete(id))
     try {
       const found = await read(this.#list, ids)
       for (const id of ids) this.#show(id, found.get(id))
       this.#new.say()
+      this.#next = Date.now() + Math.max(REST, RESTS * (Date.now() - started))
     } catch {
       ids.forEach((id) => this.#changed.add(id))
-      this.#asked = Date.now() + 10 * PAUSE
+      this.#next = Date.now() + AGAIN
     } finally {
       this.#isBusy = false
       this.#soon()
@@ -80,7 +84,7 @@ class LiveRows extends HTMLElement {
 
   #soon() {
     if (this.#isBusy || document.hidden || !this.#changed.size) return
-    const rest = this.#asked + PAUSE - Date.now()
+    const rest = this.#next - Date.now()
     if (rest <= 0 && this.#timer === undefined) this.refresh()
     else this.#timer ??= setTimeout(() => this.refresh(), Math.max(rest, 0))
   }
