@@ -18,7 +18,7 @@ from pullse.kit.audit import Entry
 from pullse.kit.db import Struct
 
 ACTORS = ("owner", "token", "operator", "demo", "system", "anonymous")
-FIELDS = ("role", "state", "name", "is_private", "second_factor", "single_sign_on")
+FIELDS = ("role", "state", "name", "email", "is_private", "second_factor", "single_sign_on")
 NOTES = (
     *("setup", "invitation", "reset"),
     *("password", "code", "passkey", "passkey_counter", "policy"),
