@@ -13,6 +13,8 @@ NAMES = (
     "token.rotated",
     "token.revoked",
     "agent.invited",
+    "agent.name_changed",
+    "agent.email_changed",
     "agent.role_changed",
     "agent.disabled",
     "agent.enabled",
