@@ -23,6 +23,7 @@ NOTES = (
     *("setup", "invitation", "reset"),
     *("password", "code", "passkey", "passkey_counter", "policy"),
     *("state", "denied", "provider", "token", "email", "account", "disabled"),
+    "too_many",
 )
 SHOWN_AT_MOST = 300
 """Characters of a text in `data`; all of it is among the details."""

@@ -138,6 +138,59 @@ async def test_the_palette_changes_the_row_that_one_is_in(
         assert (await now(served, two))["priority"] == "urgent"
 
 
+async def test_after_taking_back_one_is_in_the_list_where_one_was(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    await hire_with_password(database, "Ada")
+    for _ in range(6):
+        await opened(served)
+    async with serving(served) as url, list_of(browser, url) as page:
+        await keys(page, "j", "j", "j", "x", "Shift+J", "b", *"Reso", "Enter", "Control+Enter")
+        await toast(page, "2 tickets changed.")
+        await is_in(page, 4)
+        await keys(page, "u")
+        await toast(page, "Taken back for 2 tickets.")
+        await cell(page, 4, "status", "Open")
+        await is_in(page, 4)
+        await keys(page, "k")
+        await is_in(page, 3)
+
+        await keys(page, "x")
+        await page.get_by_role("button", name="Delete", exact=True).focus()
+        await keys(page, "Enter")
+        await page.locator("#t3[data-gone]").wait_for()
+        await page.locator(".toast", has_text="trash").get_by_role("button", name="Undo").focus()
+        await keys(page, "Enter")
+        await toast(page, "Taken back for 1 ticket.")
+        await page.locator("#t3:not([data-gone])").wait_for()
+        await is_in(page, 3)
+        await keys(page, "j")
+        await is_in(page, 4)
+
+        # The row is not there any more: the one in its place is.
+        await keys(page, "x", "b", *"Reso", "Enter", "Control+Enter")
+        await toast(page, "1 ticket changed.")
+        await is_in(page, 4)
+        await page.locator(".toast", has_text="1 ticket ch").get_by_role("button").first.focus()
+        await page.evaluate("() => document.getElementById('t4').remove()")
+        await keys(page, "Enter")
+        await toast(page, "Taken back for 1 ticket.")
+        await is_in(page, 5)
+        await keys(page, "k")
+        await is_in(page, 3)
+
+
+async def keys(page: "Page", *names: str) -> None:
+    for name in names:
+        await page.keyboard.press(name)
+
+
+async def is_in(page: "Page", number: int) -> None:
+    await page.wait_for_function(
+        "(id) => document.activeElement.closest('[data-row]')?.id === id", arg=f"t{number}"
+    )
+
+
 async def test_a_row_is_changed_where_it_stands(
     served: Edge, database: Database, browser: "Browser"
 ) -> None:
@@ -331,3 +384,12 @@ async def test_all_of_it_without_a_script(
         await page.get_by_role("link", name="Most urgent first").click()
         assert "sort=-priority" in page.url
         assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+        await page.goto(f"{url}/tickets?status=open,nonsense&priority=high&created_after=tomorrow")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
+        status = page.locator("summary", has_text="Status")
+        assert await status.get_attribute("aria-describedby") == "status-problem"
+        assert await page.locator("#status-problem").is_visible()
+        await page.get_by_role("link", name="The list without what is wrong").click()
+        assert page.url == f"{url}/tickets?priority=high"
+        assert await page.locator("[data-row]").count() == 1

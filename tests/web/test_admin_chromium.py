@@ -139,5 +139,5 @@ async def test_an_admin_looks_after_everything(
         assert await page.get_by_text("No row was edited").is_visible()
 
         await side.get_by_role("link", name="Operations", exact=True).click()
-        assert await page.get_by_text("delivery to relay").is_visible()
+        assert await page.get_by_text("delivery to the jobs").is_visible()
         assert await heading(page) == "Operations"
