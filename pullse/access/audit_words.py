@@ -18,11 +18,12 @@ from pullse.kit.audit import Entry
 from pullse.kit.db import Struct
 
 ACTORS = ("owner", "token", "operator", "demo", "system", "anonymous")
-FIELDS = ("role", "state", "name", "is_private", "second_factor", "single_sign_on")
+FIELDS = ("role", "state", "name", "email", "is_private", "second_factor", "single_sign_on")
 NOTES = (
     *("setup", "invitation", "reset"),
     *("password", "code", "passkey", "passkey_counter", "policy"),
     *("state", "denied", "provider", "token", "email", "account", "disabled"),
+    "too_many",
 )
 SHOWN_AT_MOST = 300
 """Characters of a text in `data`; all of it is among the details."""

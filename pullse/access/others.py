@@ -2,14 +2,31 @@
 
 from uuid import UUID
 
-from pullse.access import session_queries
+from pullse.access import session_queries, sessions
 from pullse.access.permissions import ROLES
 from pullse.agents import actions as agents
 from pullse.agents import rules
+from pullse.agents.queries import find_role
 from pullse.errors import Forbidden
 from pullse.kit import audit
 from pullse.kit.db import Db
 from pullse.kit.events import Actor
+
+
+async def list_sessions(db: Db, agent_id: UUID, *, by: Actor) -> list[str]:
+    """Bodies; those of who is disabled too, which would open again. For who may end them."""
+    role = await find_role(db, agent_id) or agents.no_agent()
+    await check_may(db, agent_id, role, instead="GET /api/sessions", by=by)
+    return await session_queries.listed(db, agent_id, None)
+
+
+async def end_session(db: Db, agent_id: UUID, session_id: UUID, *, by: Actor) -> None:
+    agent = await agents.lock(db, agent_id, None)
+    await check_may(db, agent_id, agent.role, instead="DELETE /api/sessions", by=by)
+    if not await session_queries.end(db, agent_id, session_id):
+        sessions.no_session()
+    data = {"agent_id": agent_id, "session_id": session_id}
+    await audit.record(db, "session.ended", by=by, data=data)
 
 
 async def end_sessions(db: Db, agent_id: UUID, *, by: Actor) -> int:

@@ -29,6 +29,11 @@ IS_GOOD = f"""s.ended_at IS NULL
 """None is good that was begun in a lower role, or without the single sign-on that is required."""
 IS_REDUCED = f"p.second_factor IS TRUE AND NOT kinds.of && {array(STRONG)}"
 """It was begun by less than is required."""
+AT_ONCE = 50
+"""
+Sessions that an agent has at most: with the next one ends what was not used for longest. So a
+program that signs in each time and never out costs a list of so many, and not of thousands.
+"""
 
 
 class Good(Struct, frozen=True):
@@ -103,7 +108,7 @@ async def insert(
 
 
 async def listed(db: Db, agent_id: UUID, current: UUID | None) -> list[str]:
-    """Bodies of those that are good, the newest first."""
+    """Bodies of those that are good, the newest first; more than `AT_ONCE` only of before."""
     rows = await db.rows(
         """
         SELECT row_to_json(s)::text AS body
@@ -156,6 +161,26 @@ async def end_all(db: Db, agent_id: UUID, but: UUID | None = None) -> int:
         agent_id,
         but,
     )
+
+
+async def make_room(db: Db, agent_id: UUID) -> int:
+    """For one more, of an agent that is locked; how many end that would still have opened."""
+    count: int = await db.value(
+        f"""
+        WITH ended AS (
+               UPDATE sessions SET ended_at = now()
+                WHERE id IN (SELECT id FROM sessions
+                              WHERE agent_id = $1 AND ended_at IS NULL
+                           ORDER BY last_used_at DESC, id DESC
+                             OFFSET {AT_ONCE - 1})
+            RETURNING expires_at > now()
+                      AND last_used_at > now() - interval '14 days' AS was_open
+        )
+        SELECT count(*) FILTER (WHERE was_open) AS count FROM ended
+        """,
+        agent_id,
+    )
+    return count
 
 
 async def end_by_hash(db: Db, hash_: bytes) -> bool:

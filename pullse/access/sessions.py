@@ -80,8 +80,8 @@ class Browser(Struct, frozen=True):
 
 class Begun(Struct, frozen=True):
     """
-    A new session: what goes into the cookies, and its body. `has_ended`: the one that the
-    browser had before is over, which the process has to hear at once.
+    A new session: what goes into the cookies, and its body. `has_ended`: another one is over,
+    which the process has to hear at once: what the browser had before, or one too many.
     """
 
     token: str
@@ -199,6 +199,7 @@ async def begin_of(
     token, id_ = new_secret(), uuid7()
     device_token = browser.device_token if is_known and browser.device_token else new_secret()
     has_ended = browser.token is not None and await queries.end_by_hash(db, hashed(browser.token))
+    unused = await queries.make_room(db, account.id)
     body = await queries.insert(
         db,
         id_=id_,
@@ -214,7 +215,10 @@ async def begin_of(
     me = Actor(f"agent:{account.id}", by.request_id, by.rights, by.address)
     data = {"agent_id": account.id, "session_id": id_, "means": means}
     await audit.record(db, "sign_in.succeeded", by=me, data=data)
-    return Begun(token, device_token, body, has_ended)
+    if unused:
+        data = {"agent_id": account.id, "count": unused, "reason": "too_many"}
+        await audit.record(db, "session.ended", by=me, data=data)
+    return Begun(token, device_token, body, has_ended or unused > 0)
 
 
 async def renew(db: Db, *, by: Actor, gained: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
@@ -314,7 +318,10 @@ def shortened(agent: str | None) -> str:
         plain = re.sub(r"[^\x20-\x7e]", "", agent)[:60].strip()
         return plain or "unknown"
     name = next(each for each in BROWSERS if browser[0].startswith(each))
-    words = f"{SHOWN_AS.get(name, name)} {browser[1]}"
+    version = browser[1]
+    if name == "Safari" and (own := re.search(r"\bVersion/(\d{1,5})", agent)):
+        version = own[1]  # the other number is WebKit's
+    words = f"{SHOWN_AS.get(name, name)} {version}"
     return words if system is None else f"{words} on {SHOWN_AS.get(system, system)}"
 
 

@@ -99,10 +99,7 @@ async def index(request: Request) -> Answer:
 
 
 async def end(request: Request) -> Answer:
-    try:
-        session_id = UUID(request.path_params["session"])
-    except ValueError:
-        sessions.no_session()
+    session_id = session_in_path(request)
     async with request.database.transaction() as db:
         await sessions.end(db, session_id, by=request.actor)
     request.services.forget()
@@ -114,6 +111,20 @@ async def end_others(request: Request) -> Answer:
         count = await sessions.end_others(db, by=request.actor)
     request.services.forget()
     return ok(request, f'{{"ended":{count}}}')
+
+
+async def index_of_agent(request: Request) -> Answer:
+    async with request.database.session() as db:
+        bodies = await others.list_sessions(db, agent_in_path(request), by=request.actor)
+    return ok(request, f'{{"records":[{",".join(bodies)}]}}')
+
+
+async def end_one_of_agent(request: Request) -> Answer:
+    agent_id, session_id = agent_in_path(request), session_in_path(request)
+    async with request.database.transaction() as db:
+        await others.end_session(db, agent_id, session_id, by=request.actor)
+    request.services.forget()
+    return ok(request)
 
 
 async def end_of_agent(request: Request) -> Answer:
@@ -177,6 +188,13 @@ async def use_link(request: Request) -> Answer:
     request.services.forget()
     request.services.tail.wake()
     return ok(request, f'{{"agent_id":{encoded(agent_id)},"purpose":{encoded(purpose)}}}')
+
+
+def session_in_path(request: Request) -> UUID:
+    try:
+        return UUID(request.path_params["session"])
+    except ValueError:
+        sessions.no_session()
 
 
 def browser_of(request: Request) -> Browser:
@@ -316,6 +334,28 @@ calls = [
         "Session has been ended.",
         tag="sign-in",
         permission="sessions:own",
+    ),
+    Call(
+        "GET",
+        "/api/agents/{agent}/sessions",
+        index_of_agent,
+        "List the sessions of an agent, the newest first",
+        "Sessions have been fetched.",
+        data=Sessions,
+        example={"records": [{**EXAMPLE, "is_current": False}]},
+        tag="sign-in",
+        description="Of nobody who may more than the caller; 50 at most are open at once.",
+        permission="agents:admin",
+    ),
+    Call(
+        "DELETE",
+        "/api/agents/{agent}/sessions/{session}",
+        end_one_of_agent,
+        "End one session of an agent, everywhere within a second",
+        "Session has been ended.",
+        tag="sign-in",
+        description="Of nobody who may more than the caller.",
+        permission="agents:admin",
     ),
     Call(
         "DELETE",

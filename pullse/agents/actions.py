@@ -3,7 +3,7 @@ The verbs about agents: each records one fact, in the caller's transaction, and 
 access an audit row too, last of all.
 """
 
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import UUID
 
 from msgspec import UNSET
@@ -73,7 +73,13 @@ async def change(
 
 
 async def audit_change(db: Db, old: Row, new: Row, *, by: Actor) -> None:
-    data = {"agent_id": old.id, "email": new.email}
+    data: dict[str, Any] = {"agent_id": old.id, "email": new.email}
+    if new.name != old.name:
+        names = {"name": [old.name, new.name]}
+        await audit.record(db, "agent.name_changed", by=by, data=data | names)
+    if new.email != old.email:
+        addresses = {"email": [old.email, new.email]}
+        await audit.record(db, "agent.email_changed", by=by, data=data | addresses)
     if new.role != old.role:
         roles = {"role": [old.role, new.role]}
         await audit.record(db, "agent.role_changed", by=by, data=data | roles)

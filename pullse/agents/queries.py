@@ -122,6 +122,14 @@ async def mark_deleted(db: Db, agent_id: UUID) -> None:
     )
 
 
+async def find_role(db: Db, agent_id: UUID) -> str | None:
+    """Also of who is disabled; None of who is not there."""
+    role: str | None = await db.value(
+        "SELECT role FROM agents WHERE id = $1 AND deleted_at IS NULL", agent_id
+    )
+    return role
+
+
 async def role_of_agent(db: Db, agent_id: UUID) -> str | None:
     """None when it may do nothing (any more)."""
     role: str | None = await db.value(

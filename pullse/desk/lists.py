@@ -147,6 +147,7 @@ def home(actor: Actor) -> Asked:
 
 
 def wanted(asked: Asked, actor: Actor, zone: str) -> Wanted:
+    """Raises `Invalid` for what is no moment, and no id."""
     query = TicketQuery(
         status=asked.status,
         priority=asked.priority,
@@ -158,6 +159,8 @@ def wanted(asked: Asked, actor: Actor, zone: str) -> Wanted:
         cursor=asked.cursor,
         **{name: moment(name, getattr(asked, name), zone) for name in MOMENTS},
     )
+    for name, what in (("assigned_to", "agents"), ("team_id", "teams")):
+        listing.ids(name, getattr(query, name), what)
     pairs = pairs_of(asked)
     return Wanted(name_of(pairs), pairs, query)
 

@@ -224,7 +224,7 @@ def drawn(
             "places": places,
             "path": scope["path"],
             "feed": scope.get("feed"),
-            "agent": None if viewer is None else scope["actor"].id,
+            "own_id": None if viewer is None else scope["actor"].id,
             "release": RELEASE,
             "address": address_of(scope),
             "refused": False,

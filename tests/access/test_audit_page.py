@@ -74,6 +74,28 @@ async def test_a_row_says_who_did_what_to_whom(served: Edge, database: Database)
         assert f"/agents/{ben}" not in answer.text
 
 
+async def test_another_name_and_address_are_told_from_what_to_what(
+    served: Edge, database: Database
+) -> None:
+    await hire_with_password(database, "Ada", "owner")
+    ben = await hire_with_password(database, "Ben")
+    fields = {"name": "Ben <B>", "email": "b@example.com", "version": "1"}
+    async with visitor(served) as client, visitor(served, **{"Accept-Language": "de"}) as german:
+        await sign_in(client)
+        await sign_in(german)
+        assert (await send(client, f"/agents/{ben}/name", fields)).status_code == 303
+        first, second = rows(await client.get("/audit"))[:2]
+        assert first == (
+            "Ada just now E-mail address changed: Ben <B> "
+            "E-mail address: ben@example.org → b@example.com"
+        )
+        assert second == "Ada just now Name changed: Ben <B> Name: Ben → Ben <B>"
+        answer = await german.get("/audit?name=agent.email_changed")
+        assert "E-Mail-Adresse: ben@example.org → b@example.com" in rows(answer)[0]
+    async with database.session() as db:
+        assert (await audit.verify(db)).findings == []
+
+
 async def test_services_and_commands_are_called_by_what_they_are(
     served: Edge, database: Database
 ) -> None:

@@ -1,6 +1,7 @@
 """Links that are used once: who makes them, for whom, and what they are good for."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -51,6 +52,8 @@ async def test_an_invited_agent_sets_a_password_and_signs_in(
     assert made["token"] not in str(rows)
     assert [actor for actor, _, _ in await audited(database, "link.made")] == ["token"]
     assert [actor for actor, _, _ in await audited(database, "link.used")] == [f"agent:{ada}"]
+    ((actor, data, _),) = await audited(database, "agent.name_changed")
+    assert (actor, json.loads(data)["name"]) == (f"agent:{ada}", ["Ada", "Ada Brandt"])
 
 
 async def test_a_reset_ends_all_sessions(served: Edge, database: Database) -> None:

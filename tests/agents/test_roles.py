@@ -1,6 +1,7 @@
 """Roles and states: who may change whose, and that each change is kept twice, once chained."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID
 
@@ -111,7 +112,7 @@ async def test_role_and_state_change_with_a_fact_and_a_row_each(
     assert '"role": ["agent", "admin"]' in rows[1].data
 
 
-async def test_disabling_enabling_and_leaving_are_audited_and_a_new_name_is_not(
+async def test_disabling_enabling_and_leaving_are_audited(
     client: httpx.AsyncClient, database: Database
 ) -> None:
     ada = await new_agent(client, "Ada")
@@ -119,7 +120,6 @@ async def test_disabling_enabling_and_leaving_are_audited_and_a_new_name_is_not(
     for changes in (
         {"state": "disabled"},
         {"state": "disabled"},
-        {"name": "Ada B"},
         {"state": "active"},
     ):
         assert (await client.patch(path, json=changes)).status_code == 200
@@ -127,6 +127,42 @@ async def test_disabling_enabling_and_leaving_are_audited_and_a_new_name_is_not(
 
     names = [row.name for row in await trail(database)]
     assert names == ["agent.invited", "agent.disabled", "agent.enabled", "agent.deleted"]
+
+
+async def test_another_name_and_another_address_are_audited_from_what_to_what(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    ada = await new_agent(client, "Ada")
+    path = f"/api/agents/{ada['id']}"
+    both = {"name": "Ada B", "email": "ada@example.com"}
+    for changes in (both, both, {"name": "Ada C", "role": "admin"}):
+        assert (await client.patch(path, json=changes)).status_code == 200
+
+    rows = (await trail(database))[1:]
+    about = {"agent_id": ada["id"], "email": "ada@example.com"}
+    assert [(row.name, row.actor, row.address, json.loads(row.data)) for row in rows] == [
+        ("agent.name_changed", "owner", "127.0.0.1", about | {"name": ["Ada", "Ada B"]}),
+        (
+            "agent.email_changed",
+            "owner",
+            "127.0.0.1",
+            about | {"email": ["ada@example.org", "ada@example.com"]},
+        ),
+        ("agent.name_changed", "owner", "127.0.0.1", about | {"name": ["Ada B", "Ada C"]}),
+        ("agent.role_changed", "owner", "127.0.0.1", about | {"role": ["agent", "admin"]}),
+    ]
+    async with database.session() as db:
+        assert (await audit.verify(db)).findings == []
+
+
+async def test_an_address_that_is_taken_leaves_no_row(
+    client: httpx.AsyncClient, database: Database
+) -> None:
+    ada = await new_agent(client, "Ada")
+    await new_agent(client, "Ben")
+    both = {"name": "Ada B", "email": "ben@example.org"}
+    assert (await client.patch(f"/api/agents/{ada['id']}", json=both)).status_code == 409
+    assert [row.name for row in await trail(database)] == ["agent.invited", "agent.invited"]
 
 
 @pytest.mark.parametrize(

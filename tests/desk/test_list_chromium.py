@@ -71,7 +71,7 @@ async def test_rows_are_chosen_by_mouse_and_keyboard(
         await row(page, 3).locator("[data-column=select]").click(position={"x": 2, "y": 2})
         assert await chosen(page) == ["2", "4"]
         await page.get_by_role("button", name="Choose none").click()
-        assert not await bar.is_visible()
+        await bar.wait_for(state="hidden")
 
         await row(page, 1).locator("[data-key=o]").focus()
         await page.keyboard.press("x")
@@ -103,6 +103,7 @@ async def test_several_are_changed_in_place_and_taken_back_by_a_key(
         assert page.url == f"{url}/tickets?sort=created"
         await page.keyboard.press("u")
         await toast(page, "Taken back for 2 tickets.")
+        assert await page.locator(".toast").count() == 1  # of two ways back the older leads nowhere
         await cell(page, 1, "priority", "Low")
         assert [(await now(served, each))["priority"] for each in tickets] == ["low"] * 3
 
@@ -113,6 +114,81 @@ async def test_several_are_changed_in_place_and_taken_back_by_a_key(
         await page.locator(".toast", has_text="trash").get_by_role("button", name="Undo").click()
         await toast(page, "Taken back for 1 ticket.")
         await page.locator("#t2:not([data-gone])").wait_for()
+
+
+async def test_the_palette_changes_the_row_that_one_is_in(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    await hire_with_password(database, "Ada")
+    await opened(served)
+    two = await opened(served)
+    async with serving(served) as url, list_of(browser, url) as page:
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        await page.keyboard.press("?")
+        for key, name in (("s", "status"), ("p", "priority"), ("a", "Assign to")):
+            entry = page.locator("key-help dl > div", has=page.locator(f"kbd:text-is('{key}')"))
+            await entry.filter(has_text=name).first.wait_for()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("prio urg")
+        await page.get_by_role("option", name="Change the priority: Urgent").wait_for()
+        await page.keyboard.press("Enter")
+        await cell(page, 2, "priority", "Urgent")
+        assert (await now(served, two))["priority"] == "urgent"
+
+
+async def test_after_taking_back_one_is_in_the_list_where_one_was(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    await hire_with_password(database, "Ada")
+    for _ in range(6):
+        await opened(served)
+    async with serving(served) as url, list_of(browser, url) as page:
+        await keys(page, "j", "j", "j", "x", "Shift+J", "b", *"Reso", "Enter", "Control+Enter")
+        await toast(page, "2 tickets changed.")
+        await is_in(page, 4)
+        await keys(page, "u")
+        await toast(page, "Taken back for 2 tickets.")
+        await cell(page, 4, "status", "Open")
+        await is_in(page, 4)
+        await keys(page, "k")
+        await is_in(page, 3)
+
+        await keys(page, "x")
+        await page.get_by_role("button", name="Delete", exact=True).focus()
+        await keys(page, "Enter")
+        await page.locator("#t3[data-gone]").wait_for()
+        await page.locator(".toast", has_text="trash").get_by_role("button", name="Undo").focus()
+        await keys(page, "Enter")
+        await toast(page, "Taken back for 1 ticket.")
+        await page.locator("#t3:not([data-gone])").wait_for()
+        await is_in(page, 3)
+        await keys(page, "j")
+        await is_in(page, 4)
+
+        # The row is not there any more: the one in its place is.
+        await keys(page, "x", "b", *"Reso", "Enter", "Control+Enter")
+        await toast(page, "1 ticket changed.")
+        await is_in(page, 4)
+        await page.locator(".toast", has_text="1 ticket ch").get_by_role("button").first.focus()
+        await page.evaluate("() => document.getElementById('t4').remove()")
+        await keys(page, "Enter")
+        await toast(page, "Taken back for 1 ticket.")
+        await is_in(page, 5)
+        await keys(page, "k")
+        await is_in(page, 3)
+
+
+async def keys(page: "Page", *names: str) -> None:
+    for name in names:
+        await page.keyboard.press(name)
+
+
+async def is_in(page: "Page", number: int) -> None:
+    await page.wait_for_function(
+        "(id) => document.activeElement.closest('[data-row]')?.id === id", arg=f"t{number}"
+    )
 
 
 async def test_a_row_is_changed_where_it_stands(
@@ -140,6 +216,7 @@ async def test_a_row_is_changed_where_it_stands(
         await page.keyboard.press("ArrowDown")
         await page.keyboard.press("Enter")
         await cell(page, 2, "assignee", "Ben")
+        await page.locator("#t2:not([aria-busy])").wait_for()
         found = await now(served, two)
         assert found["assigned_to"] is not None
         assert (
@@ -307,3 +384,12 @@ async def test_all_of_it_without_a_script(
         await page.get_by_role("link", name="Most urgent first").click()
         assert "sort=-priority" in page.url
         assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+        await page.goto(f"{url}/tickets?status=open,nonsense&priority=high&created_after=tomorrow")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
+        status = page.locator("summary", has_text="Status")
+        assert await status.get_attribute("aria-describedby") == "status-problem"
+        assert await page.locator("#status-problem").is_visible()
+        await page.get_by_role("link", name="The list without what is wrong").click()
+        assert page.url == f"{url}/tickets?priority=high"
+        assert await page.locator("[data-row]").count() == 1

@@ -132,8 +132,6 @@ async def test_the_address_says_what_is_on_the_list(
         ("cursor=abc", "cursor"),
         ("cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "cursor"),
         ("whatever=1", "whatever"),
-        ("fragment=head", "fragment"),
-        ("id=1&fragment=rows", "id"),
         ("edit=one", "edit"),
         ("q=a&q=b", "q"),
         ("q=%00", "q"),
@@ -148,7 +146,91 @@ async def test_what_can_not_be_is_refused_by_a_page_that_names_it(
         page = await client.get(f"/tickets?{asked}")
         assert page.status_code == 400
         assert page.headers["content-type"].startswith("text/html")
-        assert f"{field}:" in parsed(page).text
+        found = parsed(page)
+        assert "data-number" not in page.text
+        assert found.all("form")
+        if field in ("cursor", "limit", "whatever", "edit"):
+            said = "This place" if field == "cursor" else f"{field}:"
+            assert said in found.text
+        else:
+            assert found.text.count("There is no such list.") == 1
+            described = [each for each in found.tags if describes(each[1], f"{field}-problem")]
+            assert described
+            assert found.ids.count(f"{field}-problem") == 1
+
+
+def describes(attributes: dict[str, str | None], id_: str) -> bool:
+    return id_ in (attributes.get("aria-describedby") or "").split()
+
+
+async def test_all_that_is_wrong_stands_in_the_filters_and_is_cleared_by_a_link(
+    served: Edge, ada: UUID
+) -> None:
+    await opened(served)
+    asked = "status=open,nonsense&sort=x&created_after=tomorrow&priority=low&q=%3Cx-y%3E&team_id=7"
+    async with at_desk(served) as client:
+        answer = await client.get(f"/tickets?{asked}")
+        assert answer.status_code == 400
+        page = parsed(answer)
+        assert {each for each in page.ids if each.endswith("-problem")} == {
+            "status-problem",
+            "sort-problem",
+            "created_after-problem",
+            "team_id-problem",
+        }
+        checked = [each for each in page.all("input") if "checked" in each]
+        assert [
+            (each["name"], each["value"], each.get("aria-invalid")) for each in checked[:4]
+        ] == [
+            ("status", "open", None),
+            ("status", "nonsense", "true"),
+            ("priority", "low", None),
+            ("team_id", "7", "true"),
+        ]
+        (day,) = [each for each in page.all("input") if each.get("name") == "created_after"]
+        assert (day["type"], day["value"], day["aria-invalid"]) == ("text", "tomorrow", "true")
+        assert "<x-y>" not in answer.text
+        assert "There is no &#x27;nonsense&#x27; here." in answer.text
+        assert page.all("nav")
+        assert {"href": "/tickets?priority=low&q=%3Cx-y%3E"} in page.all("a")
+        assert "live-rows" not in answer.text
+
+
+async def test_a_place_that_is_not_there_leads_to_the_beginning(served: Edge, ada: UUID) -> None:
+    async with at_desk(served) as client:
+        page = await client.get("/tickets?status=open&cursor=abc")
+        assert page.status_code == 400
+        assert {"href": "/tickets?status=open"} in parsed(page).all("a")
+        assert "Back to the first page" in page.text
+        assert "No tickets here" not in page.text
+        for asked, said in (("cursor=abc", "first page"), ("x=1", "without what is wrong")):
+            page = await client.get(f"/trash?{asked}")
+            assert page.status_code == 400
+            assert said in page.text
+            assert {"href": "/trash"} in parsed(page).all("a")
+            assert "The trash is empty" not in page.text
+
+
+async def test_what_nobody_can_read_is_no_list(served: Edge, ada: UUID) -> None:
+    async with at_desk(served) as client:
+        for asked in ("q=%ff", "&".join(["status=open"] * 401)):
+            page = await client.get(f"/tickets?{asked}")
+            assert page.status_code == 400
+            assert {"href": "/tickets"} in parsed(page).all("a")
+            assert parsed(page).all("nav")
+
+
+@pytest.mark.parametrize("asked", ["fragment=head", "id=1&fragment=rows", "fragment=more&sort=x"])
+async def test_a_piece_that_can_not_be_is_refused_plainly(
+    asked: str, served: Edge, ada: UUID
+) -> None:
+    async with at_desk(served) as client:
+        page = await client.get(f"/tickets?{asked}")
+        assert page.status_code == 400
+        assert not parsed(page).all("nav")
+        program = await client.get("/tickets?sort=x", headers={"Accept": "application/json"})
+        assert program.status_code == 400
+        assert program.headers["content-type"] == "application/json"
 
 
 async def test_days_begin_where_the_agent_is(served: Edge, database: Database, ada: UUID) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pullse.gateway.keys import DEV_KEY
 from pullse.kit.db import Database
 from pullse.settings import Ably
+from tests.access.people import run
 from tests.access.sign_in import hire_with_password
 from tests.desk.live import Port, enter, process, write
 from tests.teams.calls import join, new_team
@@ -172,3 +173,42 @@ async def test_presence_goes_by_ably_where_there_is_a_key_for_it(
         await said(ada, "Ben is viewing").wait_for()
         await said(ben, "Ada is viewing").wait_for()
         assert {each.partition("?")[0] for each in asked} == {f"ws://127.0.0.1:{elsewhere.number}/"}
+
+
+async def test_who_comes_moves_nothing(database: Database, browser: Any) -> None:
+    await hire_with_password(database, "Ada")
+    await hire_with_password(database, "Ben")
+    name = "Benedikta Wilhelmina of the Northern Counties"
+    await run(database, "UPDATE agents SET name = $1 WHERE name = 'Ben'", name)
+    port = Port()
+    async with process(database, port) as operator:
+        await write(operator)
+        for size in ({"width": 1280, "height": 800}, {"width": 360, "height": 740}):
+            async with person(browser, viewport=size) as ada, person(browser) as other:
+                await enter(ada, port.url, "Ada", TICKET)
+                before = await tops(ada)
+                assert before[0] == before[1]  # nothing is kept free
+                await enter(other, port.url, "Ben", TICKET)
+                one = ada.locator(".presence__one")
+                await one.wait_for()
+                assert await tops(ada) == before
+                found = await one.evaluate(
+                    "(node) => { const { top, right, bottom } = node.getBoundingClientRect();"
+                    " return [top, right, bottom, document.elementFromPoint(right - 2, top + 9)"
+                    " === node, document.documentElement.scrollWidth] }"
+                )
+                assert found[2] <= before[0]
+                assert found[1] <= size["width"]
+                assert found[3:] == [True, size["width"]]
+
+
+async def tops(page: "Page") -> list[float]:
+    """Of what is in the page: of its inner edge, and of the ticket."""
+    found: list[float] = await page.evaluate(
+        """() => {
+            const top = (name) => document.querySelector(name).getBoundingClientRect().top
+            const { paddingTop } = getComputedStyle(document.querySelector('main'))
+            return [top('main') + parseFloat(paddingTop), top('.ticket__head')]
+        }"""
+    )
+    return found

@@ -95,7 +95,7 @@ async def filled(page: "Page", url: str, path: str) -> str | None:
 async def take(page: "Page", address: str, file: Path) -> None:
     """Nothing of one that leads elsewhere, or shows no page."""
     answer = await page.goto(address)
-    if answer is None or page.url.partition("?")[0] != address.partition("?")[0]:
+    if answer is None or not answer.ok or page.url.partition("?")[0] != address.partition("?")[0]:
         return
     if answer.headers.get("content-type", "").startswith("text/html"):
         await page.wait_for_timeout(400)

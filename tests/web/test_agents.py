@@ -100,6 +100,31 @@ async def test_all_sessions_of_an_agent_are_ended(served: Edge, database: Databa
     assert (actor, '"count": 1' in data) == (f"agent:{ada}", True)
 
 
+async def test_sessions_of_an_agent_are_shown_and_one_is_ended(
+    served: Edge, database: Database
+) -> None:
+    await hire_with_password(database, "Ada", "admin")
+    ben = await hire_with_password(database, "Ben")
+    here = f"/agents/{ben}"
+    strange = {"User-Agent": "<b>Kiosk</b>", "address": "198.51.100.7"}
+    async with visitor(served) as client, visitor(served, **strange) as kiosk:
+        await sign_in(client)
+        assert "None is open." in (await client.get(here)).text
+        await sign_in(kiosk, "Ben")
+        page = await client.get(here)
+        assert "198.51.100.7" in page.text
+        assert "&lt;b&gt;Kiosk&lt;" in page.text
+        assert "<b>Kiosk" not in page.text
+        (form,) = [each for each in parsed(page).all("form") if "sessions/" in str(each["action"])]
+        assert led_to(await send(client, str(form["action"]))) == f"{here}?done=session_ended"
+        assert "The session has ended." in (await client.get(f"{here}?done=session_ended")).text
+        assert led_to(await kiosk.get("/")).startswith("/sign-in")
+        assert (await send(client, str(form["action"]))).status_code == 404
+        assert led_to(await client.get(str(form["action"]))) == here
+        page = await client.get("/audit?name=session.ended")
+        assert "Ben" in parsed(page).text
+
+
 async def test_nobody_gets_above_themselves(served: Edge, database: Database) -> None:
     ada = await hire_with_password(database, "Ada", "admin")
     olga = await hire_with_password(database, "Olga", "owner")
@@ -114,6 +139,7 @@ async def test_nobody_gets_above_themselves(served: Edge, database: Database) ->
             (f"/agents/{olga}/link", {}),
             (f"/agents/{ada}/end-sessions", {}),
             (f"/agents/{olga}/end-sessions", {}),
+            (f"/agents/{olga}/sessions/{olga}/end", {}),
         ):
             answer = await send(client, path, fields)
             assert answer.status_code == 403, path
@@ -141,7 +167,7 @@ async def test_who_is_not_there_is_404(agent: Any, served: Edge, database: Datab
         assert (await client.get(f"/agents/{agent}")).status_code == 404
         for fields in ({"role": "agent"}, {"state": "disabled"}):
             assert (await send(client, f"/agents/{agent}", fields)).status_code == 404
-        for path in ("link", "end-sessions"):
+        for path in ("link", "end-sessions", f"sessions/{uuid4()}/end"):
             assert (await send(client, f"/agents/{agent}/{path}")).status_code == 404
 
 

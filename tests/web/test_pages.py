@@ -18,6 +18,7 @@ from pullse.kit.web import Call
 from tests.access.people import run
 from tests.access.sign_in import PASSWORD, audited, hire_with_password
 from tests.kit.test_edge import pieces, whole
+from tests.web.furnished import DOOR, furnish, paths
 from tests.web.visiting import ACCEPT, Parsed, led_to, parsed, send, sign_in, visitor
 
 OPEN = {
@@ -352,3 +353,15 @@ async def test_every_icon_that_is_shown_is_there(served: Edge, database: Databas
         symbols = {each["id"] for each in Parsed((await client.get(file)).text).all("symbol")}
     assert len(used) > 8
     assert {each.partition("#")[2] for each in used} <= symbols
+
+
+async def test_every_page_inside_says_whose_it_is(served: Edge, database: Database) -> None:
+    """`own_id` of the frame; a page that shows somebody else must not hide it."""
+    await furnish(database)
+    found = [path for path in await paths(served, database) if path not in DOOR]
+    async with visitor(served) as client:
+        await sign_in(client)
+        ada = (await client.get("/api/me")).json()["data"]["id"]
+        for path in found:
+            html = (await client.get(path)).text
+            assert f'<meta name="agent" content="{ada}">' in html, path

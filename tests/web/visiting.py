@@ -88,6 +88,10 @@ class Parsed(HTMLParser):
         """Of the page itself: dialogs of the frame, which are closed, have forms too."""
         return [attributes for name, attributes in self._seen if name == tag]
 
+    @property
+    def ids(self) -> list[str]:
+        return [attributes["id"] or "" for _, attributes in self.tags if "id" in attributes]
+
     def field(self, name: str) -> dict[str, str | None]:
         (found,) = [each for each in self.all("input") if each.get("name") == name]
         return found

@@ -1,5 +1,6 @@
 """/agents: who is there, for those who may change it."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -8,11 +9,15 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pullse.access import links, others
 from pullse.access.links import Made
+from pullse.access.sign_in_api import session_in_path
+from pullse.access.sign_in_model import Session
 from pullse.access.tokens import agent_of
 from pullse.agents import actions, queries
 from pullse.agents.model import Agent, AgentChanges, Email, Name, NewAgent, Role
-from pullse.errors import NotFound, Refusal, Stale
+from pullse.errors import Forbidden, NotFound, Refusal, Stale
 from pullse.kit import by_name
+from pullse.kit.db import Db
+from pullse.kit.events import Actor
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request
 from pullse.tickets import departures
@@ -28,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AskedOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    done: Literal["changed", "sessions_ended"] | None = None
+    done: Literal["changed", "session_ended", "sessions_ended"] | None = None
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +83,7 @@ async def page(
         more=more,
         done=done,
         roles=[each.value for each in Role],
-        own_id=agent_of(request.actor),
+        me=agent_of(request.actor),
     )
 
 
@@ -106,8 +111,10 @@ async def show_one(request: Request) -> Shown:
 async def page_of_one(
     request: Request, form: Form, status: int = 200, *, done: str | None = None
 ) -> Shown:
+    agent_id = id_in_path(request)
     async with request.database.session() as db:
-        agent = await actions.get(db, id_in_path(request))
+        agent = await actions.get(db, agent_id)
+        begun = await sessions_of(db, agent_id, request.actor)
     shown_agent = msgspec.json.decode(agent.body, type=Agent)
     return await shown(
         request,
@@ -117,8 +124,18 @@ async def page_of_one(
         agent=shown_agent,
         roles=[each.value for each in Role],
         is_own=agent_of(request.actor) == shown_agent.id,
+        sessions=begun,
         done=done,
     )
+
+
+async def sessions_of(db: Db, agent_id: UUID, by: Actor) -> list[Session] | None:
+    """None for who may not see them."""
+    try:
+        bodies = await others.list_sessions(db, agent_id, by=by)
+    except Forbidden:
+        return None
+    return [msgspec.json.decode(each, type=Session) for each in bodies]
 
 
 async def change(request: Request) -> Shown:
@@ -184,18 +201,35 @@ async def make_link(request: Request) -> Shown:
     return await show_link(request, body, made, 201)
 
 
+async def end_session(request: Request) -> Shown:
+    agent_id, session_id = id_in_path(request), session_in_path(request)
+    return await end(
+        request,
+        lambda db: others.end_session(db, agent_id, session_id, by=request.actor),
+        "session_ended",
+    )
+
+
 async def end_sessions(request: Request) -> Shown:
-    await read_form(request)
     agent_id = id_in_path(request)
+    return await end(
+        request,
+        lambda db: others.end_sessions(db, agent_id, by=request.actor),
+        "sessions_ended",
+    )
+
+
+async def end(request: Request, run: Callable[[Db], Awaitable[object]], done: str) -> Shown:
+    await read_form(request)
     try:
         async with request.database.transaction() as db:
-            await others.end_sessions(db, agent_id, by=request.actor)
+            await run(db)
     except NotFound:
         raise
     except Refusal as error:
         return await page_of_one(request, EMPTY.refused(error), status_of(error))
     request.services.forget()
-    return see(f"{HERE}/{agent_id}?done=sessions_ended")
+    return see(f"{HERE}/{id_in_path(request)}?done={done}")
 
 
 async def show_link(request: Request, agent: Agent, made: Made, status: int) -> Shown:
@@ -221,5 +255,6 @@ pages = [
     doing(f"{HERE}/{{agent}}/name", rename, "agents:admin"),
     doing(f"{HERE}/{{agent}}/remove", remove, "agents:admin"),
     doing(f"{HERE}/{{agent}}/link", make_link, "agents:admin"),
+    doing(f"{HERE}/{{agent}}/sessions/{{session}}/end", end_session, "agents:admin"),
     doing(f"{HERE}/{{agent}}/end-sessions", end_sessions, "agents:admin"),
 ]

@@ -1,13 +1,13 @@
 """/account/sessions: where one is signed in."""
 
 from typing import Literal
-from uuid import UUID
 
 import msgspec
 
 from pullse.access import session_queries as queries
 from pullse.access import sessions
 from pullse.access.sessions import signed_in
+from pullse.access.sign_in_api import session_in_path
 from pullse.access.sign_in_model import Session
 from pullse.kit.pages import Shown, doing, read_form, see, showing
 from pullse.kit.web import Request
@@ -30,10 +30,7 @@ async def show(request: Request) -> Shown:
 
 async def end(request: Request) -> Shown:
     await read_form(request)
-    try:
-        session_id = UUID(request.path_params["session"])
-    except ValueError:
-        sessions.no_session()
+    session_id = session_in_path(request)
     async with request.database.transaction() as db:
         await sessions.end(db, session_id, by=request.actor)
     request.services.forget()

@@ -1,24 +1,38 @@
-"""`/`, `/tickets` and `/trash`: lists of tickets."""
+"""
+`/`, `/tickets` and `/trash`: lists of tickets.
+
+An address that can't be is answered by the list's page too: it has no rows, says beside each
+field what is wrong with it, and leads on to the list without that.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from pullse.desk import columns, lists, queries, receipts
+from pullse.desk import columns, lists, queries, receipts, straying
 from pullse.desk.columns import Column
 from pullse.desk.lists import Asked, Ticket, Wanted
 from pullse.desk.pages import story
-from pullse.errors import Refusal
-from pullse.kit.db import Struct
-from pullse.kit.pages import EMPTY, Form, Shown, see, showing
+from pullse.errors import Invalid, Refusal
+from pullse.kit.db import Db, Struct
+from pullse.kit.pages import (
+    EMPTY,
+    FRAGMENT,
+    Form,
+    Shown,
+    see,
+    showing,
+    status_of,
+    wants_page,
+)
+from pullse.kit.reading import Malformed
 from pullse.kit.web import Request
 from pullse.tickets import listing
 from pullse.tickets.model import Cursor, Order, Priority, Status
-from pullse.web.frame import frame_of, piece, shown
+from pullse.web.frame import Preferences, frame_of, piece, shown
 
 HERE = "/tickets"
 TRASH = "/trash"
@@ -59,6 +73,15 @@ async def home(request: Request) -> Shown:
 
 async def index(request: Request) -> Shown:
     raw = request.scope["query_string"]
+    try:
+        return await asked_for(request, raw)
+    except (Invalid, Malformed) as error:
+        if FRAGMENT in raw or not wants_page(request.scope):
+            raise
+        return await astray(request, raw, error)
+
+
+async def asked_for(request: Request, raw: bytes) -> Shown:
     asked = lists.asked_in(raw)
     if asked.fragment is not None:
         return await PIECES[asked.fragment](request, asked)
@@ -89,20 +112,76 @@ async def page(
 ) -> Shown:
     preferences = await frame_of(request).preferences(request)
     wanted = lists.wanted(asked, request.actor, preferences.zone)
+    given = Form(wanted.pairs)
     async with lists.session(request.database, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
-        agents, teams = named(wanted)
-        choices = await queries.choices(db, agents, teams, request.actor.teams)
+        choices = await choices_of(db, request, given)
         emptiness = {} if tickets else await story.emptiness(db, request)
+    return await drawn(
+        request,
+        status,
+        given,
+        wanted,
+        preferences,
+        choices,
+        rows=(tickets, cursor),
+        is_astray=False,
+        is_first=asked.cursor is None,
+        edit=asked.edit,
+        open=asked.open,
+        **emptiness,
+        **told(request, form, done),
+    )
+
+
+async def astray(request: Request, raw: bytes, error: Refusal) -> Shown:
+    """No list: what was given, and what is wrong with it."""
+    preferences = await frame_of(request).preferences(request)
+    given, wanted = straying.parted(raw, error, request.actor, preferences.zone)
+    async with request.database.session() as db:
+        choices = await choices_of(db, request, given)
+    return await drawn(
+        request,
+        status_of(error),
+        given,
+        wanted,
+        preferences,
+        choices,
+        rows=((), None),
+        is_astray=True,
+        is_first=True,
+        edit=None,
+        open=None,
+        is_desk_empty=False,
+        **told(request, EMPTY, None),
+    )
+
+
+async def choices_of(db: Db, request: Request, given: Form) -> list[queries.Choice]:
+    """Whom and what the page offers, and has to name."""
+    agents, teams = (straying.ids(given.values(name)) for name in ("assigned_to", "team_id"))
+    return await queries.choices(db, agents, teams, request.actor.teams)
+
+
+async def drawn(
+    request: Request,
+    status: int,
+    given: Form,
+    wanted: Wanted,
+    preferences: Preferences,
+    choices: Sequence[queries.Choice],
+    *,
+    rows: tuple[Sequence[Ticket], str | None],
+    **more: Any,
+) -> Shown:
+    """The page of a list; `given` is what its filters hold."""
     chosen = columns.chosen(preferences.columns)
     return await shown(
         request,
         "desk/list.html",
         status,
         list=wanted,
-        is_first=asked.cursor is None,
-        edit=asked.edit,
-        open=asked.open,
+        given=given,
         heads=[head(each, wanted) for each in chosen],
         chips=chips(wanted),
         names={str(each.id): each.name for each in choices},
@@ -111,9 +190,8 @@ async def page(
         is_agent=lists.agent_of(request.actor) is not None,
         orders=[(str(each), at(sorted_by(wanted, each))) for each in Order],
         all_columns=columns.all_of(preferences.columns),
-        **emptiness,
-        **rows_of(tickets, cursor, wanted, chosen),
-        **told(request, form, done),
+        **rows_of(*rows, wanted, chosen),
+        **more,
     )
 
 
@@ -153,8 +231,14 @@ async def people(request: Request, asked: Asked) -> Shown:
 
 
 async def trash(request: Request) -> Shown:
-    asked = request.read_query(InTrash)
-    return await page_of_trash(request, asked.cursor, done=asked.done)
+    try:
+        asked = request.read_query(InTrash)
+        return await page_of_trash(request, asked.cursor, done=asked.done)
+    except (Invalid, Malformed) as error:
+        if not wants_page(request.scope):
+            raise
+        given = EMPTY.refused(error)
+        return await drawn_trash(request, status_of(error), given, rows=((), None), is_first=True)
 
 
 async def page_of_trash(
@@ -167,13 +251,33 @@ async def page_of_trash(
 ) -> Shown:
     async with request.database.session() as db:
         found = await listing.trash(db, cursor, ON_A_PAGE, request.actor.teams, brief=True)
+    rows = (lists.tickets_in(found), found.next_cursor)
+    return await drawn_trash(
+        request, status, None, form, rows=rows, is_first=cursor is None, done=done
+    )
+
+
+async def drawn_trash(
+    request: Request,
+    status: int,
+    given: Form | None,
+    form: Form = EMPTY,
+    *,
+    rows: tuple[Sequence[Ticket], str | None],
+    is_first: bool,
+    done: str | None = None,
+) -> Shown:
+    """`given` is an address that can't be."""
+    tickets, cursor = rows
     return await shown(
         request,
         "desk/trash.html",
         status,
-        tickets=lists.tickets_in(found),
-        is_first=cursor is None,
-        more=found.next_cursor and f"{TRASH}?cursor={found.next_cursor}",
+        tickets=tickets,
+        given=given,
+        is_astray=given is not None,
+        is_first=is_first,
+        more=cursor and f"{TRASH}?cursor={cursor}",
         columns=columns.OF_TRASH,
         heads=[Head(each.name) for each in columns.OF_TRASH],
         edit=None,
@@ -260,15 +364,6 @@ def chips(wanted: Wanted) -> list[Chip]:
         Chip(name, value, at([pair for pair in wanted.pairs if pair != (name, value)]))
         for name, value in wanted.without("sort")
     ]
-
-
-def named(wanted: Wanted) -> tuple[list[UUID], list[UUID]]:
-    """Agents and teams that the page has to name."""
-    agents = [each for each in wanted.values("assigned_to") if each != lists.ME]
-    return (
-        listing.ids("assigned_to", agents, "agents"),
-        listing.ids("team_id", wanted.values("team_id"), "teams"),
-    )
 
 
 def offered(choices: Sequence[queries.Choice], kind: str) -> list[queries.Choice]:

@@ -1,7 +1,9 @@
 /* <change-rows>: what the forms of a list do to tickets is done in place. What was done is said by
-   a toast, from which it is taken back, or by the key u; rows are read anew, whatever came of it. */
+   a toast, from which it is taken back, or by the key u; rows are read anew, whatever came of it.
+   What was pressed goes away with the toast or the bar: one is in the list again, where one was. */
 
 import { send } from './http.js'
+import { enterRow, lastRow } from './last-row.js'
 import { rowOf } from './rows.js'
 
 const PATHS = ['/tickets/bulk', '/tickets/undo']
@@ -36,12 +38,13 @@ class ChangeRows extends HTMLElement {
       const { nodes } = await send(withPiece(form), button)
       this.#ids = ids
       this.#told(nodes.querySelector('.told'))
-      if (form.id === 'bulk') form.reset()
+      if (form.id === 'bulk') this.#leave(form)
     } catch (error) {
       toast({ text: error.sentence ?? String(error), kind: 'wrong' })
     } finally {
       form.removeAttribute('aria-busy')
       this.#list.dispatchEvent(new CustomEvent('reread', { detail: ids }))
+      this.#comeBack(ids)
     }
   }
 
@@ -57,6 +60,16 @@ class ChangeRows extends HTMLElement {
     if (undo) undo.tabIndex = -1
     const action = undo && { label: undo.textContent.trim(), run: () => form.isConnected && form.requestSubmit(undo) }
     toast({ text, action, kind: form.dataset.kind === 'done' ? 'done' : 'wrong' })
+  }
+
+  #leave(form) {
+    form.reset()
+    if (form.contains(document.activeElement)) document.activeElement.blur()
+  }
+
+  #comeBack(ids) {
+    const row = lastRow() ?? rowOf(this.#list, ids[0] ?? '')
+    if (row && document.activeElement === document.body) enterRow(row)
   }
 
   #named(form) {

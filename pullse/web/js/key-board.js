@@ -4,22 +4,20 @@
    it knows those alone that the markup names. */
 
 import { all, announce, currentRow, isField, keyOf, press, single, withKey } from './keys.js'
+import { enterRow, lastRow, rememberRow } from './last-row.js'
 
 const PATIENCE = 1500
 const STEPS = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }
 const LOCKS = ['Shift', 'CapsLock']
-const PLACE = 'pullse.row'
 
 class KeyBoard extends HTMLElement {
   #before = ''
   #forgets
-  #row
   #watcher = new MutationObserver(announce)
 
   // Lifecycle
 
   connectedCallback() {
-    this.#row = sessionStorage.getItem(PLACE + location.pathname)
     document.addEventListener('keydown', this)
     document.addEventListener('focusin', this)
     announce()
@@ -33,7 +31,7 @@ class KeyBoard extends HTMLElement {
   }
 
   handleEvent(event) {
-    if (event.type === 'focusin') return this.#remember()
+    if (event.type === 'focusin') return rememberRow()
     const key = event.defaultPrevented ? null : keyOf(event)
     if (key && this.#take(key, event.target, event.repeat)) event.preventDefault()
   }
@@ -61,9 +59,9 @@ class KeyBoard extends HTMLElement {
     if (!(key in STEPS) || this.#before || (key.length > 1 && !row)) return false
     const rows = all('[data-row]', scope)
     if (!rows.length) return false
-    const at = rows.indexOf(row ?? rows.find((each) => each.id === this.#row))
+    const at = rows.indexOf(row ?? lastRow(rows))
     const next = row || at < 0 ? Math.max(0, at + STEPS[key]) : at
-    this.#enter(rows[Math.min(next, rows.length - 1)])
+    enterRow(rows[Math.min(next, rows.length - 1)])
     return true
   }
 
@@ -74,17 +72,6 @@ class KeyBoard extends HTMLElement {
     const found = form && all(`[data-key="${CSS.escape(key)}"]`).find((node) => form.contains(node) || node.form === form)
     if (found) press(found)
     return Boolean(found)
-  }
-
-  #enter(row) {
-    const target = row.querySelector('[data-key="o"], a[href]') ?? row
-    target.focus()
-    row.scrollIntoView({ block: 'nearest' })
-  }
-
-  #remember() {
-    const row = currentRow()
-    if (row) sessionStorage.setItem(PLACE + location.pathname, (this.#row = row.id))
   }
 
   #wait(before) {

@@ -37,7 +37,7 @@ class LiveRows extends HTMLElement {
 
   handleEvent({ type, detail }) {
     if (type === 'fact') this.#take(detail)
-    if (type === 'caught-up') this.#shown.forEach((row) => this.#changed.add(row.dataset.ticket))
+    if (type === 'caught-up') this.#list.querySelectorAll('[data-row]').forEach((row) => this.#changed.add(row.dataset.ticket))
     if (type === 'reread') detail.forEach((id) => this.#changed.add(id))
     if (type === 'refreshed') this.#new.clear()
     this.#soon()
@@ -91,10 +91,6 @@ class LiveRows extends HTMLElement {
 
   get #list() {
     return this.closest('ticket-list')
-  }
-
-  get #shown() {
-    return this.#list.querySelectorAll('[data-row]')
   }
 }
 

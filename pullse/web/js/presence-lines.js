@@ -29,6 +29,6 @@ function shown(state, text) {
   const line = document.createElement('span')
   line.className = 'presence__one'
   line.dataset.state = state
-  line.textContent = text
+  line.textContent = line.title = text
   return line
 }
