@@ -31,6 +31,7 @@ NAMES = (
     "key.reset",
     "job.retried",
     "job.deleted",
+    "audit.exported",
     "backup.made",
     "access.refused",
     "link.made",

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from pullse.access import audit
+from pullse.access import audit, audit_export
 from pullse.access.audit import NAMES, START, Place
+from pullse.access.audit_export import Export, NewExport
 from pullse.errors import Invalid
 from pullse.kit.audit import Link, Verdict, verify
 from pullse.kit.web import Answer, Call, Request, encoded, ok
@@ -98,6 +99,10 @@ async def verification(request: Request) -> Answer:
     return ok(request, encoded(found))
 
 
+async def export(request: Request) -> Export:
+    return await audit_export.begin(request, await request.read_body(NewExport))
+
+
 async def walked(request: Request, walk: Walk) -> Verdict:
     """Raises `Invalid` for half of a place to go on from."""
     after = None
@@ -169,6 +174,22 @@ calls = [
         tag="access",
         description="Rows are walked from the oldest, 50,000 in an answer. See docs/api/audit.md.",
         is_repeatable=False,
+        permission="audit:read",
+    ),
+    Call(
+        "POST",
+        "/api/audit/export",
+        export,
+        "Take the audit trail, or the rows that are asked for, as a file",
+        "Each line is a row, as JSON, the newest first.",
+        body=NewExport,
+        body_example={"format": "ndjson", "since": "2026-11-01"},
+        tag="access",
+        description="It is sent in portions while it is read; one that breaks off is not whole. "
+        "The row `audit.exported` tells of it.",
+        is_repeatable=False,
+        media_type="application/x-ndjson",
+        also={"text/csv": "The same for a spreadsheet, with `format: csv`."},
         permission="audit:read",
     ),
 ]

@@ -318,7 +318,10 @@ def shortened(agent: str | None) -> str:
         plain = re.sub(r"[^\x20-\x7e]", "", agent)[:60].strip()
         return plain or "unknown"
     name = next(each for each in BROWSERS if browser[0].startswith(each))
-    words = f"{SHOWN_AS.get(name, name)} {browser[1]}"
+    version = browser[1]
+    if name == "Safari" and (own := re.search(r"\bVersion/(\d{1,5})", agent)):
+        version = own[1]  # the other number is WebKit's
+    words = f"{SHOWN_AS.get(name, name)} {version}"
     return words if system is None else f"{words} on {SHOWN_AS.get(system, system)}"
 
 

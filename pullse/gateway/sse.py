@@ -38,8 +38,8 @@ from pullse.gateway.wire import Flag, Message
 from pullse.kit import events
 from pullse.kit.db import Db
 from pullse.kit.events import Place
+from pullse.kit.streams import gone, push
 from pullse.kit.web import Answer, Headers, Receive, Scope, Send
-from pullse.realtime.feed import gone, push
 
 if TYPE_CHECKING:
     from pullse.gateway.service import Gateway

@@ -12,6 +12,7 @@ from pullse.kit.postgres.binaries import OLDEST
 from pullse.operations import health, holdings, tools
 from pullse.operations.findings import Finding
 from pullse.operations.reaching import Unreachable, reached
+from pullse.reports.insight_queries import FIRST
 from pullse.settings import Settings
 from pullse.store import Store
 
@@ -311,7 +312,7 @@ def delivery(waiting: health.Waiting, is_running: bool, *, has_ably: bool) -> Fi
     if waiting.error:
         remedy = "Put that right; it goes on by itself, and nothing is lost meanwhile."
         return Finding(what, False, f"{waiting.error}; {text}", remedy)
-    if waiting.seconds <= LATE:
+    if waiting.seconds <= LATE or waiting.name == FIRST:  # that has history to read, once
         return Finding(what, True, text)
     if not is_running:
         return Finding(what, True, f"{text}; no pullse runs", "Start pullse: it delivers them.")

@@ -1,6 +1,7 @@
 """What runs here and how far it is: the database's schema, readers of facts, real time."""
 
 import platform
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from pullse.kit.db import Db, Struct
 from pullse.kit.web import Request
 from pullse.operations import health
 from pullse.operations.health import Backlog, Waiting
+from pullse.reports.insight_queries import FIRST, READER
 
 ALIVE = 15.0
 """Seconds since a process of the gateway has said that it is there."""
@@ -54,13 +56,18 @@ async def read(request: Request) -> State:
             newest=max(applied, default=None),
             pending=await pending(db),
             readers=await health.waiting(db),
-            at_work=list(services.readers),
+            at_work=at_work(services.readers),
             backlog=await health.backlog(db, services.readers),
             provider=provider(services.realtime),
             gateway=await gateway(db),
             followers=services.tail.followers,
             last_backup_at=await last_backup(db),
         )
+
+
+def at_work(readers: Sequence[str]) -> list[str]:
+    """One of them has another row while it reads what was before it."""
+    return [*readers, *([FIRST] if READER in readers else [])]
 
 
 async def pending(db: Db) -> list[str]:

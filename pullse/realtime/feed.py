@@ -18,6 +18,7 @@ from pullse.errors import Gone, Invalid, Unavailable
 from pullse.kit import events
 from pullse.kit.edge import NotLetIn
 from pullse.kit.events import Fact, Place
+from pullse.kit.streams import gone, push
 from pullse.kit.tail import Follower
 from pullse.kit.web import Answer, Call, Receive, Request, Scope, Send, encoded, ok
 from pullse.realtime.projection import CONFIDENTIAL
@@ -271,10 +272,6 @@ class Stream:
         )
 
 
-async def push(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
-
 async def over(follower: Follower) -> None:
     """Until the stream has to end and had time to; a client that does not read holds it up."""
     await follower.ended.wait()
@@ -302,11 +299,6 @@ async def no_longer(request: Request) -> None:
 
 def listed(rights: Container[str]) -> list[bool]:
     return [each in rights for each in ("events:read", "audit:read")]
-
-
-async def gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 EXAMPLE = {

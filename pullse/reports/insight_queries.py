@@ -325,10 +325,18 @@ async def add(db: Db, counts: Mapping[Key, int]) -> None:
 
 
 async def begin(db: Db) -> None:
+    """Unless all of history was read before, or is just now by another process."""
     await db.run(
         f"""
-        INSERT INTO readers (name) VALUES ('{FIRST}')
+        INSERT INTO readers (name)
+             SELECT '{FIRST}' WHERE NOT EXISTS (SELECT FROM readers WHERE name = '{READER}')
         ON CONFLICT ON CONSTRAINT readers_named_once DO NOTHING
+        """
+    )
+    await db.run(
+        f"""
+        DELETE FROM readers
+         WHERE name = '{FIRST}' AND EXISTS (SELECT FROM readers WHERE name = '{READER}')
         """
     )
 
@@ -342,3 +350,4 @@ async def finish(db: Db, place: Place) -> None:
     await db.run(
         f"INSERT INTO readers (name, tx, id) VALUES ('{READER}', $1, $2)", place.tx, place.id
     )
+    await db.run(f"DELETE FROM readers WHERE name = '{FIRST}'")

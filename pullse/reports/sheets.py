@@ -7,6 +7,7 @@ A text that a spreadsheet would take for a formula begins with an apostrophe the
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 
 from pullse.kit.web import Answer
 from pullse.reports.asking import Table
@@ -14,6 +15,8 @@ from pullse.reports.asking import Table
 MARK = "\ufeff"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Also as some keyboards of East Asia write them."""
+
+Cell = str | int | float | None
 
 
 def download(table: Table, name: str) -> Answer:
@@ -28,14 +31,17 @@ def download(table: Table, name: str) -> Answer:
 
 
 def written(table: Table) -> bytes:
+    return (MARK + lines([table.columns, *table.rows])).encode()
+
+
+def lines(rows: Iterable[Sequence[Cell]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(table.columns)
-    writer.writerows([harmless(cell) for cell in row] for row in table.rows)
-    return (MARK + text.getvalue()).encode()
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
+    return text.getvalue()
 
 
-def harmless(cell: str | int | float | None) -> str | int | float | None:
+def harmless(cell: Cell) -> Cell:
     if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULAS):
         return f"'{cell}"
     return cell

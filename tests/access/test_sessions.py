@@ -345,7 +345,7 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
         ),
         (
             f"Mozilla/5.0 (Intel Mac OS X 10_15) {WEBKIT} Version/17.6 Safari/605.1.15",
-            "Safari 605 on macOS",
+            "Safari 17 on macOS",
         ),
         (
             f"Mozilla/5.0 (Linux; Android 10; K) {WEBKIT} Chrome/131.0.0.0 Mobile Safari/537.36",

@@ -87,7 +87,10 @@ async def test_every_call_has_an_example_that_is_valid(document: Body) -> None:
         if "requestBody" in operation:
             contents.append(("body", operation["requestBody"]["content"]))
         for what, content in contents:
-            shown = content["application/json"]
+            shown = content.get("application/json")
+            if shown is None:
+                assert path == "/api/audit/export", (method, path, what)
+                continue
             assert "example" in shown, (method, path, what)
             validator(document, shown["schema"]).validate(shown["example"])
 
@@ -254,6 +257,7 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/audit", "/api/audit?after=yesterday", {}),
         ("POST", verification, verification, {"json": {"expect": "ab" * 32}}),
         ("POST", verification, verification, {"json": {"hash": "x"}}),
+        ("POST", "/api/audit/export", "/api/audit/export", {"json": {"format": "xml"}}),
         ("GET", "/api/realtime/token", "/api/realtime/token", {}),
         ("GET", "/api/realtime/token", "/api/realtime/token?ttl=soon", {}),
         ("GET", "/api/realtime/config", "/api/realtime/config", {}),

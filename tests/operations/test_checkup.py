@@ -19,6 +19,7 @@ from pullse.kit.events import OPERATOR
 from pullse.operations import checkup, doctor
 from pullse.operations.checkup import Checkup, Looks
 from pullse.operations.findings import Finding
+from pullse.operations.pages import operations as operations_page
 from pullse.providers import Provider
 from pullse.settings import Settings
 from pullse.store import Store
@@ -214,6 +215,28 @@ async def test_an_admin_sees_what_is_wrong_and_what_to_do(served: Edge, database
         assert looked.index("as it should not be") < looked.index("as it should be")
         assert "None that pullse backup has made" in text
         assert "Not served by this process" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ["Jobs relay", "Numbers of Insight, for the first time insight.first"]),
+        ("de", ["Aufgaben relay", "Zahlen der Auswertung, zum ersten Mal insight.first"]),
+    ],
+)
+async def test_readers_of_facts_have_names_in_words(
+    language: str, words: list[str], served: Edge, database: Database
+) -> None:
+    await hire_with_password(database, "Ada", "admin")
+    names = [*operations_page.READERS, "left.over"]
+    await run(database, "INSERT INTO readers (name) SELECT unnest($1::text[])", names)
+    async with visitor(served, **{"Accept-Language": language}) as client:
+        await sign_in(client)
+        answer = await client.get("/operations")
+    assert answer.status_code == 200
+    text = " ".join(parsed(answer).text.split())
+    for each in [*words, "left.over"]:
+        assert each in text
 
 
 async def test_the_page_says_what_has_not_answered(

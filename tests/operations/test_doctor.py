@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pullse.operations import database_checks, doctor, health
+from pullse.operations import database_checks, doctor, health, state
 from pullse.operations.doctor import Finding
 from pullse.operations.findings import secrets, without_secrets
 from pullse.settings import Ably, Settings
@@ -194,6 +194,15 @@ async def test_dead_jobs_and_a_reader_in_trouble_are_told(kept: Kept) -> None:
     assert bad(found) == {"jobs", "delivery to ably", "Ably"}
     assert "pullse jobs --retry" in found["jobs"].remedy
     assert "Ably refuses the key; 0 facts wait" in found["delivery to ably"].text
+
+
+def test_history_that_is_read_once_is_no_trouble_while_it_is() -> None:
+    first = health.Waiting("insight.first", None, 9000, 90_000)
+    assert database_checks.delivery(first, True, has_ably=False).is_well
+    broken = health.Waiting("insight.first", "no way", 9000, 90_000)
+    assert not database_checks.delivery(broken, True, has_ably=False).is_well
+    assert state.at_work(["relay", "insight"]) == ["relay", "insight", "insight.first"]
+    assert state.at_work(["relay"]) == ["relay"]
 
 
 def test_facts_that_wait_for_long_are_a_trouble_only_when_someone_should_deliver() -> None:

@@ -334,6 +334,22 @@ async def test_history_is_read_in_portions_by_whoever_is_free(
     assert (await asking.ask(database, ALL, InsightQuery())).total.resolved.count == 1
 
 
+async def test_what_has_read_history_leaves_no_row_that_waits_for_ever(database: Database) -> None:
+    async def rows() -> list[str]:
+        async with database.session() as db:
+            return [row[0] for row in await db.rows("SELECT name FROM readers ORDER BY name")]
+
+    async with database.session() as db:
+        await insight_queries.begin(db)
+        assert await rows() == ["insight.first"]
+    await catch_up(database)
+    assert await rows() == ["insight"]
+    async with database.session() as db:
+        await db.run("INSERT INTO readers (name) VALUES ('insight.first')")  # an earlier release
+        await insight_queries.begin(db)
+    assert await rows() == ["insight"]
+
+
 async def test_percentiles_are_by_nearest_rank(
     client: httpx.AsyncClient, database: Database
 ) -> None:

@@ -1,5 +1,6 @@
 """Administration in a real Chromium: each page fits its window, and no form needs a script."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.access.people import calling, give, run
 from tests.access.sign_in import PASSWORD, hire_with_password
 from tests.conftest import serving
 from tests.web.browsing import browser, fill, heading, person, press
+from tests.web.visiting import sign_in, visitor
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -63,14 +65,28 @@ async def test_no_page_of_administration_is_wider_than_its_window(
 ) -> None:
     """With all that opens opened, long words, and text twice as large."""
     ada = await hire_with_password(database, "Ada", "owner")
+    ben = await hire_with_password(database, "Ben")
     await fill_desk(served, database)
+    far = visitor(
+        served, **{"User-Agent": LONG, "address": "2001:db8:1111:2222:3333:4444:5555:6666"}
+    )
+    async with far as client:
+        await sign_in(client, "Ben")
     async with database.session() as db:
         job = await db.value("SELECT min(id) FROM jobs")
         team = await db.value("SELECT id FROM teams")
     viewport: Any = {"width": width, "height": 800}
     async with serving(served) as url, person(browser, viewport=viewport) as page:
         await enter(page, url, "/audit")
-        paths = ["/agents", f"/agents/{ada}", "/teams", f"/teams/{team}", "/policies", "/account"]
+        paths = [
+            "/agents",
+            f"/agents/{ada}",
+            f"/agents/{ben}",
+            "/teams",
+            f"/teams/{team}",
+            "/policies",
+            "/account",
+        ]
         paths += ["/account/sessions", "/account/tokens", "/services", "/services?show=agents"]
         paths += ["/services?show=ended", "/realtime", "/audit", "/jobs", f"/jobs/{job}"]
         paths += ["/jobs?state=queued", "/jobs?state=schedule", "/operations"]
@@ -134,10 +150,16 @@ async def test_an_admin_looks_after_everything(
         await page.get_by_label("What").select_option(label="Job deleted")
         await press(page, "Show")
         assert await page.locator(".trail__row").count() == 1
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="Take as NDJSON").click()
+        file = await (await download.value).path()
+        assert [json.loads(each)["name"] for each in file.read_text().splitlines()] == [
+            "job.deleted"
+        ]
         await press(page, "Verify")
         assert await heading(page) == "Verification"
         assert await page.get_by_text("No row was edited").is_visible()
 
         await side.get_by_role("link", name="Operations", exact=True).click()
-        assert await page.get_by_text("delivery to relay").is_visible()
+        assert await page.get_by_text("delivery to the jobs").is_visible()
         assert await heading(page) == "Operations"

@@ -2,6 +2,7 @@
 
 from pullse.access.pages import (
     account,
+    acting,
     agents,
     audit,
     identities,
@@ -19,6 +20,7 @@ from pullse.web.frame import Place
 
 pages = [
     *sign_in.pages,
+    *acting.pages,
     *links.pages,
     *account.pages,
     *second_factor.pages,

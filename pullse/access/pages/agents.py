@@ -83,7 +83,7 @@ async def page(
         more=more,
         done=done,
         roles=[each.value for each in Role],
-        own_id=agent_of(request.actor),
+        me=agent_of(request.actor),
     )
 
 

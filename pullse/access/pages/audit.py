@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Meta
 
+from pullse.access import audit_export
 from pullse.access import audit_queries as queries
 from pullse.access.audit import NAMES
 from pullse.access.audit_api import Hash, Walk, place_of, walked
+from pullse.access.audit_export import Export, NewExport
 from pullse.access.audit_queries import Span
 from pullse.access.audit_words import ACTORS, Names, ids_in, told
 from pullse.errors import Invalid, Refusal
@@ -114,6 +116,11 @@ async def verify(request: Request) -> Shown:
     )
 
 
+async def export(request: Request) -> Export:
+    form = await read_form(request)
+    return await audit_export.begin(request, form.read(NewExport))
+
+
 def is_chosen(actor: str, offered: list[str]) -> bool:
     """Is this actor, if one is asked for, in the list to choose from?"""
     return not actor or actor in ACTORS or actor in offered
@@ -133,4 +140,5 @@ def day(name: str, text: str) -> date | None:
 pages = [
     showing(HERE, show, "audit:read", query=Asked),
     doing(f"{HERE}/verify", verify, "audit:read"),
+    doing(f"{HERE}/export", export, "audit:read"),
 ]

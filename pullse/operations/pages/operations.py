@@ -3,9 +3,13 @@
 from pullse.kit.pages import Shown, showing
 from pullse.kit.web import Request
 from pullse.operations import state
+from pullse.reports import count_queries as counts
+from pullse.reports import insight_queries as insight
 from pullse.web.frame import shown
 
 HERE = "/operations"
+READERS = ("ably", "relay", counts.READER, insight.READER, insight.FIRST)
+"""Of facts, that have names in words; another release may have left others."""
 
 
 async def show(request: Request) -> Shown:
@@ -17,6 +21,7 @@ async def show(request: Request) -> Shown:
         "operations/operations.html",
         state=found,
         report=report,
+        named=READERS,
         wrong=wrong,
         well=[each for each in report.findings if each.is_well],
     )
