@@ -71,7 +71,7 @@ async def test_rows_are_chosen_by_mouse_and_keyboard(
         await row(page, 3).locator("[data-column=select]").click(position={"x": 2, "y": 2})
         assert await chosen(page) == ["2", "4"]
         await page.get_by_role("button", name="Choose none").click()
-        assert not await bar.is_visible()
+        await bar.wait_for(state="hidden")
 
         await row(page, 1).locator("[data-key=o]").focus()
         await page.keyboard.press("x")
@@ -103,6 +103,7 @@ async def test_several_are_changed_in_place_and_taken_back_by_a_key(
         assert page.url == f"{url}/tickets?sort=created"
         await page.keyboard.press("u")
         await toast(page, "Taken back for 2 tickets.")
+        assert await page.locator(".toast").count() == 1  # of two ways back the older leads nowhere
         await cell(page, 1, "priority", "Low")
         assert [(await now(served, each))["priority"] for each in tickets] == ["low"] * 3
 
@@ -113,6 +114,28 @@ async def test_several_are_changed_in_place_and_taken_back_by_a_key(
         await page.locator(".toast", has_text="trash").get_by_role("button", name="Undo").click()
         await toast(page, "Taken back for 1 ticket.")
         await page.locator("#t2:not([data-gone])").wait_for()
+
+
+async def test_the_palette_changes_the_row_that_one_is_in(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    await hire_with_password(database, "Ada")
+    await opened(served)
+    two = await opened(served)
+    async with serving(served) as url, list_of(browser, url) as page:
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        await page.keyboard.press("?")
+        for key, name in (("s", "status"), ("p", "priority"), ("a", "Assign to")):
+            entry = page.locator("key-help dl > div", has=page.locator(f"kbd:text-is('{key}')"))
+            await entry.filter(has_text=name).first.wait_for()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("prio urg")
+        await page.get_by_role("option", name="Change the priority: Urgent").wait_for()
+        await page.keyboard.press("Enter")
+        await cell(page, 2, "priority", "Urgent")
+        assert (await now(served, two))["priority"] == "urgent"
 
 
 async def test_after_taking_back_one_is_in_the_list_where_one_was(

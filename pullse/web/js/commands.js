@@ -1,5 +1,5 @@
 /* What the palette offers of a page, and how well each fits what was typed: everything with
-   `data-command` or `data-key`, in rows of the present one alone, and each choice of a select. */
+   `data-command` or `data-key`, in rows of the present one alone, and each choice of a field. */
 
 import { fit } from './fuzzy.js'
 import { all, currentRow, nameOf, press } from './keys.js'
@@ -34,12 +34,17 @@ function offered(node) {
   const name = nameOf(node)
   const isWay = node.matches('a[href]')
   const command = { name, key: node.dataset.key, kind: isWay && !node.closest('main') ? 'go' : 'do', href: isWay && node.href, run: () => press(node) }
-  return node.matches('select') ? [command, ...choices(node, name)] : [command]
+  return [command, ...choices(node).map(({ text, run }) => ({ name: `${name}: ${text.trim()}`, kind: 'do', isChoice: true, run }))]
 }
 
-function choices(select, name) {
-  const others = [...select.options].filter((option) => !option.selected && !option.disabled && option.text.trim())
-  return others.map((option) => ({ name: `${name}: ${option.text.trim()}`, kind: 'do', isChoice: true, run: () => choose(select, option) }))
+/** Of a select, or of a field of a row (see pick-field.js): what else it may be. */
+function choices(node) {
+  const options = [...(node.options ?? [])].filter((option) => !option.selected && !option.disabled && option.text.trim())
+  const buttons = [...(document.getElementById(`pick-${node.dataset.sets}`)?.querySelectorAll('button') ?? [])].filter((button) => button.value !== node.dataset.value)
+  return [
+    ...options.map((option) => ({ text: option.text, run: () => choose(node, option) })),
+    ...buttons.map((button) => ({ text: button.textContent, run: () => (press(node), button.click()) })),
+  ]
 }
 
 function choose(select, option) {

@@ -43,7 +43,7 @@ export function withKey(key, scope = document) {
 export const all = (selector, scope = document) => [...scope.querySelectorAll(selector)].filter(isUsable)
 
 export function nameOf(node) {
-  const text = node.dataset.command || node.ariaLabel || node.labels?.[0]?.textContent || node.textContent || node.title
+  const text = node.dataset.command || node.ariaLabel || node.labels?.[0]?.textContent || node.title || node.textContent
   return text.replace(/\s+/g, ' ').trim()
 }
 

@@ -1,6 +1,7 @@
 /* <toast-list role="status">: what was just done, and how to take it back. On document:
    new CustomEvent('toast', { detail: { text, action: { label, run }, kind: 'done' | 'wrong' } }).
-   Three at most; each goes by itself, but not while somebody looks at it or is in it. */
+   Three at most, one of them with something to do; each goes by itself, but not while somebody
+   looks at it or is in it. */
 
 import { word } from './words.js'
 
@@ -30,6 +31,7 @@ class ToastList extends HTMLElement {
 
   handleEvent({ detail }) {
     const toast = this.#made(detail)
+    if (detail.action) this.#close(this.querySelector('.toast__do')?.closest('.toast'))
     this.append(toast)
     while (this.children.length > MOST) this.#close(this.firstElementChild)
     this.#timers.set(toast, null)
