@@ -12,11 +12,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from pullse.errors import Invalid, Refusal
+from pullse.kit import marks
 
 Shape = TypeVar("Shape")
 
 WHOLE = re.compile(r"-?[0-9]{1,18}")
 DEEPEST_FIELD = re.compile(r" - at `\$\.?([^`]*)`$")
+HEAPED = f"There are more than {marks.MOST} marks on one letter: browsers can't show that."
 
 
 class Malformed(Refusal):
@@ -56,8 +58,8 @@ def body(raw: bytes, shape: type[Shape]) -> Shape:
         raise Malformed(f"The body is not JSON: {error}.") from error
     except RecursionError as error:
         raise Malformed("The body is nested too deeply.") from error
-    if b"\\u0000" in raw:
-        _refuse_nul(msgspec.to_builtins(value))
+    if not raw.isascii() or b"\\u" in raw:
+        _refuse_unfit(msgspec.to_builtins(value))
     return value
 
 
@@ -101,8 +103,8 @@ def form(given: Sequence[tuple[str, str]], shape: type[Shape]) -> Shape:
     found: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for name, value in given:
-        if "\0" in value or "\0" in name:
-            problems[name.replace("\0", "")] = "NUL characters are not allowed."
+        if problem := _unfit(value) or _unfit(name):
+            problems[name.replace("\0", "")] = problem
         elif not value:
             continue
         elif name in lists:
@@ -173,22 +175,21 @@ def _sentence(message: str) -> str:
     return text if text.endswith(".") else text + "."
 
 
-def _refuse_nul(value: Any) -> None:
-    problems = {
-        name: "NUL characters are not allowed." for name, part in value.items() if _has_nul(part)
-    }
+def _refuse_unfit(value: Any) -> None:
+    problems = {name: problem for name, part in value.items() if (problem := _unfit(part))}
     if problems:
         raise _invalid(problems)
 
 
-def _has_nul(value: Any) -> bool:
+def _unfit(value: Any) -> str | None:
+    """What is wrong with a text, wherever it stands in a value."""
     if isinstance(value, str):
-        return "\0" in value
+        if "\0" in value:
+            return "NUL characters are not allowed."
+        return HEAPED if marks.are_too_many(value) else None
     if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(part) for key, part in value.items())
-    if isinstance(value, list):
-        return any(_has_nul(part) for part in value)
-    return False
+        value = [*value.keys(), *value.values()]
+    return next(filter(None, map(_unfit, value)), None) if isinstance(value, list) else None
 
 
 @cache

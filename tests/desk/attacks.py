@@ -369,8 +369,8 @@ LETTERS = [
 
 LONG = [
     "W" * 50_000,
-    "\u0e33" * 2_000,
-    "a" + "\u0301" * 4_000,
+    "\u0e33" * 200,
+    ("a" + "\u0301" * 200) * 490,
     "<" * 20_000,
     "&" * 20_000,
     "[](" * 1_500,
@@ -388,6 +388,21 @@ LONG = [
     "a\n" * 2_000,
 ]
 """Too long for a title."""
+
+HEAPED = [
+    "a" + "\u0301" * 201,
+    "a" + "\u0301" * 99_990,
+    ("a" + "\u0301" * 4_990 + "\n") * 20,
+    "Z" + "\u0300\u0316\u0327\u0338\u0489" * 19_990,
+    *("a" + f"\u0301{between}" * 40_000 for between in [ZERO, RTL, "\u00ad", "\u200e", "\u2060"]),
+    *("a" + f"\u0301{between}" * 40_000 for between in ["\u034f", "\ufe0f", "\U000e0100"]),
+    "\u05d0" + "\u05b0" * 20_000,
+    "\u0628" + "\u064b" * 20_000,
+    "\u0e19" + "\u0e49" * 99_990,
+    "\u0e33" * 2_000,
+    "a" + "\u200c" * 99_990,
+]
+"""What no description can be: each would hold a browser up for seconds, or minutes."""
 
 
 def texts() -> Iterator[str]:

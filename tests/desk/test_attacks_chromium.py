@@ -18,6 +18,7 @@ from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from tests.access.people import calling, made
 from tests.access.sign_in import hire_with_password
+from tests.api.calls import change, new_ticket
 from tests.conftest import serving
 from tests.desk import attacks
 from tests.desk.live import enter
@@ -247,3 +248,23 @@ async def test_no_preview_does(served: Edge, database: Database, browser: "Brows
             await editor.locator(SETTLED).wait_for()
             wrong += await judge(page, f"the preview of {number}")
     assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("heap", ["a" + "\u0301" * 200, "\u05d0" + "\u05b0" * 200])
+async def test_the_most_marks_that_can_be_hold_nobody_up(
+    heap: str, served: Edge, database: Database, browser: "Browser"
+) -> None:
+    """Where a text is shown as it was written: in its form, and in what was changed."""
+    await hire_with_password(database, "Zoe", "owner")
+    async with calling(served) as operator:
+        ticket = await new_ticket(operator)
+        path = f"/tickets/{ticket['number']}"
+        await change(operator, ticket, description=heap * 490)
+    async with serving(served) as url, watched(browser, url) as page:
+        await enter(page, url, "Zoe")
+        page.set_default_timeout(10_000)
+        await page.goto(f"{url}{path}")
+        changes = page.get_by_role("link", name="What changed")
+        for address in (f"{path}?edit=text", str(await changes.get_attribute("href"))):
+            await page.goto(url + address)
+            await page.evaluate(TOO_WIDE)

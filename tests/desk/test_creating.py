@@ -57,6 +57,7 @@ async def test_the_least_is_a_title_and_a_description(served: Edge) -> None:
         ({"title": "x" * 301}, "title"),
         ({"title": "a\0b"}, "title"),
         ({"description": ""}, "description"),
+        ({"description": "a" + "\u0301" * 201}, "description"),
         ({"description": " \r\n "}, "description"),
         ({"description": "x" * 100_001}, "description"),
         ({"priority": "extreme"}, "priority"),

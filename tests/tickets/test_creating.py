@@ -240,3 +240,18 @@ async def test_a_stream_tells_of_it(live: httpx.AsyncClient) -> None:
             if line.startswith("data:"):
                 assert "ticket.created" in line
                 break
+
+
+async def test_a_heap_of_marks_on_one_letter_is_refused(client: httpx.AsyncClient) -> None:
+    """It would hold up the browser of whoever sees it written, or what was changed in it."""
+    ticket = await new_ticket(client)
+    heap = "It broke" + "\u0301\u200b" * 201
+    says = "There are more than 200 marks on one letter: browsers can't show that."
+    for answer in (
+        await client.post("/api/tickets", json=LEAST | {"description": heap}),
+        await client.patch(f"/api/tickets/{ticket['id']}", json={"description": heap}),
+    ):
+        refused(answer, 400, "invalid")
+        assert problems(answer) == {"description": says}
+    kept = await new_ticket(client, description="It broke" + "\u0301" * 200)
+    assert kept["description"].count("\u0301") == 200
