@@ -58,7 +58,10 @@ async def choices(
 
 
 async def agent_called(db: Db, text: str) -> UUID:
-    """By e-mail address or by whole name. Raises `Invalid` for nobody and for several."""
+    """
+    By e-mail address or by whole name. Raises `Invalid` for nobody and for several, and says
+    whether there are any whose names begin so.
+    """
     rows = await db.rows(
         """
         SELECT id
@@ -70,6 +73,8 @@ async def agent_called(db: Db, text: str) -> UUID:
         """,
         text.strip(),
     )
+    if not rows and await people(db, text.strip(), None, None):
+        raise Invalid.field("assigned_to", "Choose one of those that are found by this.")
     if not rows:
         no_agent()
     if len(rows) > 1 and "@" not in text:

@@ -7,14 +7,17 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
+from pullse.desk.queries import AT_MOST
 from pullse.kit.db import Db, Struct
 from pullse.kit.events import Place
-from pullse.tickets.access import seen_by, visible
+from pullse.tickets.access import SEES_ALL, visible
 from pullse.tickets.queries import CIRCLE
 from pullse.tickets.rendering import HTML
 
-CHOICES_AT_MOST = 500
-"""Agents, and teams, that a ticket can be given to on its page; the API takes any."""
+TEAMS_AT_MOST = 500
+"""That a ticket can be given to on its page; the API takes any."""
+
+HERE = "agents.deleted_at IS NULL AND agents.state <> 'disabled'"
 
 FACT = """events.tx, events.id, events.name, events.actor, events.at,
                (events.data #- '{changes,description}')::text AS data,
@@ -233,23 +236,44 @@ async def names(
     )
 
 
-async def choices(db: Db, team_id: UUID | None, limit: int = CHOICES_AT_MOST) -> list[Choice]:
-    """The teams, and the agents who may see tickets of this one, by name."""
+async def choices(db: Db, team_id: UUID | None, limit: int = AT_MOST + 1) -> list[Choice]:
+    """
+    The teams, and the agents who may see tickets of this one, by name: one more than are
+    offered, if there are many.
+    """
     return await db.all(
         Choice,
         f"""
+        WITH circle AS (SELECT id FROM teams WHERE id = $1::uuid AND is_private)
         (SELECT false AS is_team, id, name, false AS is_private
-           FROM agents
-          WHERE deleted_at IS NULL AND state <> 'disabled'
-            AND ($1::uuid IS NULL OR {seen_by("agents.id", "$1")})
+           FROM ((SELECT id, name
+                    FROM agents
+                   WHERE {HERE} AND NOT EXISTS (SELECT FROM circle)
+                ORDER BY name, id
+                   LIMIT $2)
+                  UNION
+                 (SELECT agents.id, agents.name
+                    FROM circle
+                    JOIN team_members ON team_members.team_id = circle.id
+                    JOIN agents ON agents.id = team_members.agent_id
+                   WHERE {HERE}
+                ORDER BY agents.name, agents.id
+                   LIMIT $2)
+                  UNION
+                 (SELECT agents.id, agents.name
+                    FROM circle, agents
+                   WHERE {HERE} AND role IN {SEES_ALL}
+                ORDER BY agents.name, agents.id
+                   LIMIT $2)) AS seeing
        ORDER BY name, id
           LIMIT $2)
          UNION ALL
         (SELECT true, id, name, is_private
            FROM teams
        ORDER BY name, id
-          LIMIT $2)
+          LIMIT $3)
         """,
         team_id,
         limit,
+        TEAMS_AT_MOST,
     )

@@ -67,4 +67,4 @@ pages = [
     showing(HERE, show, "me:read", query=Asked),
     doing(HERE, save, "me:write"),
 ]
-places = [Place(HERE, "places.look", "look", "me:read", "own")]
+places = [Place(HERE, "places.look", "look", "me:read", "own", "g v")]

@@ -1,5 +1,6 @@
 """Keys and the command palette, in a real Chromium."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -7,7 +8,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from pullse import demo
+from pullse import app, demo
+from pullse.desk import side
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from tests.conftest import serving
@@ -82,6 +84,33 @@ async def test_keys_one_after_the_other_lead_to_lists(
         for key in ("g", "q", "c"):
             await page.keyboard.press(key)  # leads nowhere, then c is c again
         await page.wait_for_url("**/tickets/new")
+
+
+def test_each_page_of_the_frame_has_a_key_of_its_own() -> None:
+    keys = [*(each.key for each in app.places), *side.KEYS.values()]
+    assert all(re.fullmatch("g [a-z]", each) for each in keys)
+    assert len(set(keys)) == len(keys)
+
+
+async def test_keys_lead_to_every_page_of_the_frame_and_are_shown(
+    edge: Edge, database: Database, browser: "Browser"
+) -> None:
+    async with at("/tickets", edge, database, browser) as page:
+        await page.keyboard.press("?")
+        shown = await page.locator("key-help dialog dd").all_inner_texts()
+        assert {each.key for each in app.places} <= {" ".join(each.split()) for each in shown}
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("audit")
+        await page.locator(
+            "palette-list [role=option]", has_text=re.compile(r"Audit trail\s*g\s*d")
+        ).wait_for()
+        await page.keyboard.press("Escape")
+        for place in app.places:
+            if place.path != "/account":  # which is a refusal here, where nobody signs in
+                for key in place.key.split():
+                    await page.keyboard.press(key)
+                await page.wait_for_url(f"**{place.path}")
 
 
 async def test_what_one_types_into_a_field_stays_there(
@@ -168,7 +197,7 @@ async def test_the_palette_finds_commands_choices_lists_and_tickets(
         await look_for(page, "prilow")
         assert (await hits(page))[0] == "Priority: Low"
         await page.keyboard.press("Escape")
-        assert await page.evaluate(f"{ACTIVE}.id") == "set-team"
+        await page.locator("#set-team:focus").wait_for()
 
         await page.keyboard.press("Control+k")
         await look_for(page, "chain city")

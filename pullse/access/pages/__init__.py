@@ -38,7 +38,7 @@ places = [
     Place("/agents", "places.agents", "people", "agents:admin", "admin", "g a"),
     Place("/teams", "places.teams", "team", "teams:admin", "admin", "g t"),
     Place("/policies", "places.policies", "shield", "policies:admin", "admin", "g p"),
-    Place("/services", "places.services", "plug", "tokens:admin", "admin"),
-    Place("/audit", "places.audit", "audit", "audit:read", "admin"),
+    Place("/services", "places.services", "plug", "tokens:admin", "admin", "g s"),
+    Place("/audit", "places.audit", "audit", "audit:read", "admin", "g d"),
     Place("/account", "places.account", "person", "sessions:own", "own", "g c"),
 ]

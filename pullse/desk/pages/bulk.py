@@ -35,13 +35,17 @@ KINDS: dict[str, Kind] = {"change": "changed", "delete": "deleted", "restore": "
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left empty stays as it is. `list` is where one comes from."""
+    """
+    What is left empty stays as it is. `who` is typed, an address or a whole name, and goes
+    before `assigned_to`; `list` is where one comes from.
+    """
 
     ticket: Annotated[list[Seen], Meta(min_length=1, max_length=MOST)]
     do: Literal["change", "delete", "restore"] = "change"
     status: Status | None = None
     priority: Priority | None = None
     assigned_to: Annotated[str, Meta(max_length=300)] | None = None
+    who: Annotated[str, Meta(max_length=300)] | None = None
     team_id: Team | None = None
     list: ListText | None = None
     fragment: Literal["told"] | None = None
@@ -108,12 +112,13 @@ def seen(text: str) -> One:
 
 
 async def wanted(request: Request, db: Db, typed: Typed) -> TicketChanges:
-    if not (typed.status or typed.priority or typed.assigned_to or typed.team_id):
+    who = typed.who or typed.assigned_to
+    if not (typed.status or typed.priority or who or typed.team_id):
         raise Invalid("Choose what is to be changed.")
     return TicketChanges(
         status=typed.status or UNSET,
         priority=typed.priority or UNSET,
-        assigned_to=await agent(request, db, typed.assigned_to),
+        assigned_to=await agent(request, db, who),
         team_id=given(typed.team_id),
     )
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from pullse.desk import choosing
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import FIELDS, Decision, Take, Value, decide, plain
 from pullse.desk.pages.ticket import MARKS, Asked, Done, ListText, find, led_on, page
@@ -34,6 +35,8 @@ BLANK = "This must not be blank."
 Version = Annotated[str, Meta(pattern=r"^[0-9]{1,9}$")]
 Given = Annotated[str, Meta(pattern=r"^(none|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$")]
 """The id of an agent or a team, or of none."""
+Who = Annotated[str, Meta(max_length=300)]
+"""An agent's address or whole name, typed; it goes before `assigned_to`."""
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +53,7 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Status | None = None
     priority: Priority | None = None
     assigned_to: Given | None = None
+    who: Who | None = None
     team_id: Given | None = None
     take_title: Take | None = None
     take_description: Take | None = None
@@ -102,6 +106,9 @@ def asked_by(form: Form) -> Asked:
 
 
 async def saved(request: Request, form: Form, typed: Typed) -> Shown:
+    if typed.who:
+        found = await choosing.called(request.database, typed.who)
+        typed = msgspec.structs.replace(typed, assigned_to=found)
     for _ in range(ATTEMPTS):
         async with request.database.session() as db:
             ticket = await find(db, request)

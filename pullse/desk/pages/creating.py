@@ -13,9 +13,10 @@ import msgspec
 from minijinja import safe
 from msgspec import Meta
 
+from pullse.desk import choosing, straying
 from pullse.desk import ticket_queries as queries
 from pullse.desk.merging import plain
-from pullse.desk.pages.changing import Given, given
+from pullse.desk.pages.changing import Given, Who, given
 from pullse.desk.pages.ticket import led_on, own_id
 from pullse.errors import Refusal
 from pullse.kit import idempotency
@@ -41,6 +42,7 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     once: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
     priority: Priority = Priority.LOW
     assigned_to: Given | None = None
+    who: Who | None = None
     team_id: Given | None = None
 
 
@@ -57,12 +59,18 @@ async def page(
 ) -> Shown:
     async with request.database.session() as db:
         choices = await queries.choices(db, None)
+        agents = await choosing.agents(db, choices, form, None, request.actor.teams)
+        chosen = straying.ids(form.values("assigned_to"))
+        names = await queries.names(db, chosen, [], [], None) if chosen else []
     return await shown(
         request,
         "desk/new_ticket.html",
         status,
         form=form,
-        agents=[each for each in choices if not each.is_team],
+        agents=choosing.with_all(
+            agents, [each.id for each in names], {str(each.id): each for each in names}
+        ),
+        is_many=choosing.is_many(choices),
         teams=[each for each in choices if each.is_team],
         priorities=list(Priority),
         me=own_id(request.actor),
@@ -77,6 +85,9 @@ async def create(request: Request) -> Shown:
         if form.value("do") == "preview":
             return await previewed(request, form)
         typed = form.read(Typed)
+        if typed.who:
+            found = await choosing.called(request.database, typed.who)
+            typed = msgspec.structs.replace(typed, assigned_to=found)
         number = await made(request, typed)
     except Refusal as error:
         return await page(request, form.refused(error), status_of(error))

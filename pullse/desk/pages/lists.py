@@ -85,7 +85,7 @@ async def asked_for(request: Request, raw: bytes) -> Shown:
     asked = lists.asked_in(raw)
     if asked.fragment is not None:
         return await PIECES[asked.fragment](request, asked)
-    typed = [each for each in asked.assigned_to if "@" in each]
+    typed = [each for each in asked.assigned_to if is_typed(each)]
     if typed or lists.has_blanks(raw):
         # What a form left empty is not in the address that one keeps or sends to somebody.
         return see(at(pairs_of_page(await with_ids(request, asked, typed))))
@@ -93,7 +93,7 @@ async def asked_for(request: Request, raw: bytes) -> Shown:
 
 
 async def with_ids(request: Request, asked: Asked, typed: Sequence[str]) -> Asked:
-    """Agents that were typed by their addresses, where there are too many to choose from."""
+    """Agents that were typed, where there are too many to choose from."""
     if not typed:
         return asked
     async with request.database.session() as db:
@@ -116,6 +116,7 @@ async def page(
     async with lists.session(request.database, wanted) as db:
         tickets, cursor = await lists.page(db, wanted.query, request.actor)
         choices = await choices_of(db, request, given)
+        found = await found_by(db, request, typed_in(given, form))
         emptiness = {} if tickets else await story.emptiness(db, request)
     return await drawn(
         request,
@@ -124,6 +125,7 @@ async def page(
         wanted,
         preferences,
         choices,
+        found,
         rows=(tickets, cursor),
         is_astray=False,
         is_first=asked.cursor is None,
@@ -140,6 +142,7 @@ async def astray(request: Request, raw: bytes, error: Refusal) -> Shown:
     given, wanted = straying.parted(raw, error, request.actor, preferences.zone)
     async with request.database.session() as db:
         choices = await choices_of(db, request, given)
+        found = await found_by(db, request, typed_in(given, EMPTY))
     return await drawn(
         request,
         status_of(error),
@@ -147,6 +150,7 @@ async def astray(request: Request, raw: bytes, error: Refusal) -> Shown:
         wanted,
         preferences,
         choices,
+        found,
         rows=((), None),
         is_astray=True,
         is_first=True,
@@ -163,6 +167,22 @@ async def choices_of(db: Db, request: Request, given: Form) -> list[queries.Choi
     return await queries.choices(db, agents, teams, request.actor.teams)
 
 
+def typed_in(given: Form, form: Form) -> list[str]:
+    """Who was looked for, and not found by that alone."""
+    typed = given.values("assigned_to") if given.problem("assigned_to") else []
+    typed = [each for each in typed if is_typed(each)]
+    return [*typed, form.value("who")] if form.problem("assigned_to") else typed
+
+
+def is_typed(text: str) -> bool:
+    return text not in (lists.ME, listing.NOBODY) and not straying.ids([text])
+
+
+async def found_by(db: Db, request: Request, typed: Sequence[str]) -> list[queries.Choice]:
+    found = [await queries.people(db, each, None, request.actor.teams) for each in typed if each]
+    return list({each.id: each for several in found for each in several}.values())
+
+
 async def drawn(
     request: Request,
     status: int,
@@ -170,12 +190,15 @@ async def drawn(
     wanted: Wanted,
     preferences: Preferences,
     choices: Sequence[queries.Choice],
+    found: Sequence[queries.Choice],
     *,
     rows: tuple[Sequence[Ticket], str | None],
     **more: Any,
 ) -> Shown:
     """The page of a list; `given` is what its filters hold."""
     chosen = columns.chosen(preferences.columns)
+    agents = offered(choices, "agent")
+    is_many = len(agents) > queries.AT_MOST
     return await shown(
         request,
         "desk/list.html",
@@ -185,7 +208,8 @@ async def drawn(
         heads=[head(each, wanted) for each in chosen],
         chips=chips(wanted),
         names={str(each.id): each.name for each in choices},
-        agents=offered(choices, "agent"),
+        agents=found if is_many else agents,
+        is_many=is_many,
         teams=offered(choices, "team"),
         is_agent=lists.agent_of(request.actor) is not None,
         orders=[(str(each), at(sorted_by(wanted, each))) for each in Order],

@@ -9,11 +9,11 @@ import msgspec
 from minijinja import safe
 from msgspec import UNSET, Meta, UnsetType
 
-from pullse.desk import collisions, lists
+from pullse.desk import choosing, collisions, lists
 from pullse.desk import ticket_queries as queries
 from pullse.desk.lists import Wanted
 from pullse.desk.merging import FIELDS, Conflict
-from pullse.desk.ticket_queries import Choice, Name, Ticket
+from pullse.desk.ticket_queries import Ticket
 from pullse.desk.timeline import kinds, reading
 from pullse.desk.timeline.model import Entry, Page, Word
 from pullse.kit.db import Db, Struct
@@ -105,6 +105,7 @@ async def page(
         words += [word for word in (agent(ticket.assigned_to), team(ticket.team_id)) if word]
         known = await reading.names_of(db, words, request.actor.teams)
         choices = await queries.choices(db, ticket.team_id)
+        agents = await choosing.agents(db, choices, form, ticket.team_id, request.actor.teams)
     text = await html_of(
         request.database, ticket.id, ticket.version, ticket.description, ticket.html
     )
@@ -119,8 +120,11 @@ async def page(
         "more": "" if ways is None else f"&list={quote(ways.text, safe='')}",
         "assignee": reading.named(agent(ticket.assigned_to), known),
         "team": reading.named(team(ticket.team_id), known),
-        "agents": chosen_from([c for c in choices if not c.is_team], ticket.assigned_to, known),
-        "teams": chosen_from([c for c in choices if c.is_team], ticket.team_id, known),
+        "is_many": choosing.is_many(choices),
+        "agents": choosing.with_all(
+            agents, [ticket.assigned_to, *choosing.minds(conflicts)], known
+        ),
+        "teams": choosing.with_all([c for c in choices if c.is_team], [ticket.team_id], known),
         "statuses": list(Status),
         "priorities": list(Priority),
         "channel": channel_of(ticket),
@@ -217,16 +221,6 @@ def undo_key(actor: Actor, entries: Sequence[Entry]) -> int | None:
     """The fact that the key for it undoes: one's own last change, if that can be undone."""
     own = [each for each in entries if each.actor == actor.id and each.is_change]
     return own[-1].id if own and own[-1].is_undoable else None
-
-
-def chosen_from(
-    choices: Sequence[Choice], present: UUID | None, known: dict[str, Name]
-) -> list[Choice]:
-    """Where the present one is none of them (it has left, or there are too many), with it."""
-    if present is None or any(each.id == present for each in choices):
-        return list(choices)
-    name = known.get(str(present))
-    return [Choice(False, present, "" if name is None else name.name, False), *choices]
 
 
 def agent(id_: UUID | None) -> Word | None:

@@ -5,6 +5,6 @@ from pullse.web.frame import Place
 
 pages = [*jobs.pages, *operations.pages]
 places = [
-    Place("/jobs", "places.jobs", "jobs", "operations:admin", "admin"),
-    Place("/operations", "places.operations", "health", "operations:read", "admin"),
+    Place("/jobs", "places.jobs", "jobs", "operations:admin", "admin", "g j"),
+    Place("/operations", "places.operations", "health", "operations:read", "admin", "g h"),
 ]

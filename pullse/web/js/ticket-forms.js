@@ -74,7 +74,7 @@ class TicketForms extends HTMLElement {
   }
 
   #show(nodes, form) {
-    put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)))
+    put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)), true)
     const isLost = document.activeElement === document.body
     this.querySelector(isLost ? '[aria-invalid], #conflict, #edit-text' : '[aria-invalid], #conflict')?.focus()
   }

@@ -18,14 +18,14 @@ export async function partsAt(href) {
   return (await load(path.pathname + path.search)).nodes
 }
 
-/** All parts, but for those that are named. */
-export function put(nodes, except = []) {
+/** All parts, but for those that are named; after what was sent here, with the field it came from. */
+export function put(nodes, except = [], isOwn = false) {
   const focused = document.activeElement?.id
   for (const id of PARTS.filter((each) => !except.includes(each))) {
     const [there, found] = [at(id), nodes.querySelector(`#${id}`)]
     if (!there || !found) continue
     if (id === 'ticket-timeline') there.take(found)
-    else if (id === 'ticket-properties' && there.contains(document.activeElement?.closest('select'))) putAround(there, found)
+    else if (id === 'ticket-properties' && there.contains(document.activeElement?.closest(isOwn ? 'select' : 'select, [name=who]'))) putAround(there, found)
     else there.replaceWith(found)
   }
   if (focused && document.activeElement === document.body) at(focused)?.focus()
