@@ -220,13 +220,25 @@ async def test_one_is_found_and_chosen_by_keyboard(
     served: Edge, database: Database, ada: UUID, browser: "Browser"
 ) -> None:
     last = str(await id_of(database, LAST))
-    ticket = await opened(served)
+    async with calling(served) as operator:
+        team = await new_team(operator, "Large", is_private=True)
+    await run(
+        database,
+        "INSERT INTO team_members (team_id, agent_id) SELECT $1::uuid, id FROM agents"
+        " WHERE name <> 'Agent 02999'",
+        team["id"],
+    )
+    ticket = await opened(served, team_id=team["id"])
     async with serving(served) as url, person(browser, expected=NO_GATEWAY) as page:
         await page.goto(f"{url}/sign-in")
         await fill(page, email="ada@example.org", password=PASSWORD)
         await press(page, "Sign in")
         await page.goto(f"{url}/tickets/1")
         await page.keyboard.press("a")
+        await page.keyboard.type("agent 0299")
+        await page.locator("#set-who-found option").nth(8).wait_for(state="attached")
+        assert await page.locator("#set-who-found option").count() == 9
+        await page.keyboard.press("ControlOrMeta+a")
         await page.keyboard.type("agent 03")
         await page.locator(f'#set-who-found option[value="{LAST}"]').wait_for(state="attached")
         await page.keyboard.press("ControlOrMeta+a")
