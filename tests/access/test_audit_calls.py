@@ -198,6 +198,7 @@ async def test_all_that_agents_do_is_in_the_list_of_names(
     agent = await new_agent(client)
     path = f"/api/agents/{agent['id']}"
     await client.patch(path, json={"role": "admin", "state": "active"})
+    await client.patch(path, json={"name": "Ada B", "email": "ada@example.com"})
     await client.patch(path, json={"state": "disabled"})
     await client.delete(path)
     found = {row.name for row in await trail(database)}

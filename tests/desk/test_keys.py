@@ -197,7 +197,7 @@ async def test_the_palette_finds_commands_choices_lists_and_tickets(
         await look_for(page, "prilow")
         assert (await hits(page))[0] == "Priority: Low"
         await page.keyboard.press("Escape")
-        assert await page.evaluate(f"{ACTIVE}.id") == "set-team"
+        await page.locator("#set-team:focus").wait_for()
 
         await page.keyboard.press("Control+k")
         await look_for(page, "chain city")

@@ -135,6 +135,7 @@ async def test_the_palette_changes_the_row_that_one_is_in(
         await page.get_by_role("option", name="Change the priority: Urgent").wait_for()
         await page.keyboard.press("Enter")
         await cell(page, 2, "priority", "Urgent")
+        await page.locator("#t2:not([aria-busy])").wait_for()
         assert (await now(served, two))["priority"] == "urgent"
 
 
@@ -150,7 +151,8 @@ async def test_after_taking_back_one_is_in_the_list_where_one_was(
         await is_in(page, 4)
         await keys(page, "u")
         await toast(page, "Taken back for 2 tickets.")
-        await cell(page, 4, "status", "Open")
+        for number in (3, 4):
+            await cell(page, number, "status", "Open")
         await is_in(page, 4)
         await keys(page, "k")
         await is_in(page, 3)
@@ -189,6 +191,32 @@ async def is_in(page: "Page", number: int) -> None:
     await page.wait_for_function(
         "(id) => document.activeElement.closest('[data-row]')?.id === id", arg=f"t{number}"
     )
+
+
+async def test_what_changes_while_one_chooses_is_not_overwritten_and_loses_nobody_the_place(
+    served: Edge, database: Database, browser: "Browser"
+) -> None:
+    await hire_with_password(database, "Ada")
+    await opened(served)
+    two = await opened(served)
+    async with serving(served) as url, list_of(browser, url) as page:
+        await keys(page, "j", "j", "s")
+        await page.locator("#pick-status").get_by_role("button", name="Resolved").focus()
+        async with calling(served) as ben:
+            await ben.patch(f"/api/tickets/{two['id']}", json={"status": "in_progress"})
+        await cell(page, 2, "status", "In progress")
+        await keys(page, "Enter")
+        await toast(page, "Nothing was changed. 1 has been changed by somebody else")
+        await cell(page, 2, "status", "In progress")
+        assert (await now(served, two))["status"] == "in_progress"
+
+        await page.locator("#t2 [data-sets=status]:focus").wait_for()
+        await keys(page, "s")
+        await page.locator("#pick-status").get_by_role("button", name="Resolved").focus()
+        await keys(page, "Enter")
+        await cell(page, 2, "status", "Resolved")
+        await page.locator("#t2:not([aria-busy])").wait_for()
+        assert (await now(served, two))["status"] == "resolved"
 
 
 async def test_a_row_is_changed_where_it_stands(

@@ -1,5 +1,5 @@
 /* <pick-field>: a status, a priority or an assignee in a row opens the choice of them beside it;
-   what is chosen is shown at once and sent. Without this the row becomes a form. */
+   what is chosen is shown and sent, of the ticket as it was then. Without this a row becomes a form. */
 
 import { place, step } from './beside.js'
 import { load } from './http.js'
@@ -7,7 +7,9 @@ import { load } from './http.js'
 const PATIENCE = 150
 
 class PickField extends HTMLElement {
-  #cell
+  #row
+  #name
+  #version
   #timer
 
   // Lifecycle
@@ -32,10 +34,9 @@ class PickField extends HTMLElement {
 
   /** Before change-rows sends it, which hears of it later. */
   submit({ target: form, submitter }) {
-    const row = this.#cell.closest('[data-row]')
-    this.#set(form, 'ticket', `${row.dataset.ticket}.${row.dataset.version}`)
+    this.#set(form, 'ticket', `${this.#row.dataset.ticket}.${this.#version}`)
     this.#cell.replaceChildren(...[...submitter.childNodes].map((node) => node.cloneNode(true)))
-    row.setAttribute('aria-busy', 'true')
+    this.#row.setAttribute('aria-busy', 'true')
     form.hidePopover()
     this.#cell.focus({ preventScroll: true })
   }
@@ -53,8 +54,9 @@ class PickField extends HTMLElement {
   // Private
 
   async #open(link) {
-    this.#cell = link
-    const form = document.getElementById(`pick-${link.dataset.sets}`)
+    this.#row = link.closest('[data-row]')
+    ;[this.#name, this.#version] = [link.dataset.sets, this.#row.dataset.version]
+    const form = document.getElementById(`pick-${this.#name}`)
     const typed = form.querySelector('[type=search]')
     form.showPopover()
     place(form, link)
@@ -67,7 +69,7 @@ class PickField extends HTMLElement {
 
   async #fill(typed) {
     const address = new URL(typed.dataset.src, location.href)
-    const { team } = this.#cell.closest('[data-row]').dataset
+    const { team } = this.#row.dataset
     if (team) address.searchParams.set('team_id', team)
     if (typed.value) address.searchParams.set('q', typed.value)
     const { nodes } = await load(address)
@@ -82,6 +84,11 @@ class PickField extends HTMLElement {
       else button.removeAttribute('aria-current')
       if (isNow && isToFocus) button.focus()
     }
+  }
+
+  /** As it is now: while the choice is open, news may put another one there. */
+  get #cell() {
+    return this.#row.querySelector(`[data-sets=${this.#name}]`)
   }
 
   #set(form, name, value) {
