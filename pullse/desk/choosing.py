@@ -27,7 +27,7 @@ async def agents(
     """`team_id` is that of the ticket, `seen` are the teams of who asks."""
     if not is_many(choices):
         return [each for each in choices if not each.is_team]
-    if not form.value("who"):
+    if not form.value("who") or not form.problem("assigned_to"):
         return []
     found = await queries.people(db, form.value("who"), team_id, seen)
     return [Choice(False, each.id, each.name, False) for each in found]
@@ -54,3 +54,8 @@ async def called(database: Database, typed: str) -> str:
     """The id of the agent with this address or whole name. Raises `Invalid`."""
     async with database.session() as db:
         return str(await queries.agent_called(db, typed))
+
+
+def still_typed(form: Form, found: Sequence[object]) -> str:
+    """What stays in the field: not what was answered by some to choose from."""
+    return "" if found and form.problem("assigned_to") else form.value("who")

@@ -74,7 +74,7 @@ async def agent_called(db: Db, text: str) -> UUID:
         text.strip(),
     )
     if not rows and await people(db, text.strip(), None, None):
-        raise Invalid.field("assigned_to", "Choose one of those that are found by this.")
+        raise Invalid.field("assigned_to", f"Choose one of those found by “{text.strip()}”.")
     if not rows:
         no_agent()
     if len(rows) > 1 and "@" not in text:

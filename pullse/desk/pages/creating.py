@@ -71,6 +71,7 @@ async def page(
             agents, [each.id for each in names], {str(each.id): each for each in names}
         ),
         is_many=choosing.is_many(choices),
+        who=choosing.still_typed(form, agents),
         teams=[each for each in choices if each.is_team],
         priorities=list(Priority),
         me=own_id(request.actor),

@@ -210,6 +210,7 @@ async def drawn(
         names={str(each.id): each.name for each in choices},
         agents=found if is_many else agents,
         is_many=is_many,
+        found=found,
         teams=offered(choices, "team"),
         is_agent=lists.agent_of(request.actor) is not None,
         orders=[(str(each), at(sorted_by(wanted, each))) for each in Order],

@@ -121,6 +121,7 @@ async def page(
         "assignee": reading.named(agent(ticket.assigned_to), known),
         "team": reading.named(team(ticket.team_id), known),
         "is_many": choosing.is_many(choices),
+        "who": choosing.still_typed(form, agents),
         "agents": choosing.with_all(
             agents, [ticket.assigned_to, *choosing.minds(conflicts)], known
         ),

@@ -1,4 +1,5 @@
-/* <find-agent>: a field for an agent's address or name offers those who fit what is typed. */
+/* <find-agent data-team>: a field for an agent's address or name offers those who fit what is typed,
+   and may see tickets of that team. */
 
 import { load } from './http.js'
 
@@ -23,7 +24,8 @@ customElements.define('find-agent', class extends HTMLElement {
   // Private
 
   async #fill(field) {
-    const { nodes } = await load(`/tickets?${new URLSearchParams({ fragment: 'people', q: field.value })}`)
+    const asked = { fragment: 'people', q: field.value, team_id: this.dataset.team ?? '' }
+    const { nodes } = await load(`/tickets?${new URLSearchParams(asked)}`)
     const found = [...nodes.querySelectorAll('[data-email]')]
     field.list.replaceChildren(...found.map((each) => new Option(each.textContent.trim(), each.dataset.email)))
   }
