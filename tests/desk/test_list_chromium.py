@@ -265,7 +265,8 @@ async def test_what_somebody_else_has_changed_is_not_overwritten_but_shown(
 ) -> None:
     await hire_with_password(database, "Ada")
     ticket = await opened(served)
-    async with serving(served) as url, list_of(browser, url) as page:
+    cut = ("net::ERR_FAILED",)
+    async with serving(served) as url, list_of(browser, url, expected=cut) as page:
         await page.route("**/api/events*", lambda route: route.abort())
         await page.evaluate(
             "document.addEventListener('fact', (e) => e.stopImmediatePropagation(), true)"

@@ -11,6 +11,7 @@ const PAUSE = 120
 class PaletteList extends HTMLElement {
   #search
   #timer
+  #isMoved = false
 
   // Lifecycle
 
@@ -34,10 +35,12 @@ class PaletteList extends HTMLElement {
     if (asked) this.#timer = setTimeout(() => this.#ask(asked), typed ? PAUSE : 0)
     // Of the tickets of the last answer those that fit stay until the next, so that Enter opens no other.
     for (const each of [...this.#group('tickets').children]) if (!has(each, typed)) each.remove()
+    this.#isMoved = false
     this.#activate(this.#options[0])
   }
 
   step(by) {
+    this.#isMoved = true
     const options = this.#options
     const at = options.indexOf(this.active) + by
     this.#activate(options.at(at % options.length))
@@ -54,7 +57,8 @@ class PaletteList extends HTMLElement {
     const answer = await load(`${this.getAttribute('find')}&${new URLSearchParams(asked)}`, { signal }).catch(() => null)
     if (signal.aborted) return
     this.#group('tickets').replaceChildren(...(answer?.nodes.querySelectorAll('[role=option]') ?? []))
-    this.#activate(this.active?.matches('[data-more]') || !this.active ? this.#options[0] : this.active)
+    const stays = this.active && (this.#isMoved || !this.active.matches('[data-more]'))
+    this.#activate(stays ? this.active : this.#options[0])
   }
 
   #option({ name, fit, key }) {
