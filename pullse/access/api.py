@@ -7,12 +7,12 @@ from uuid import UUID
 from pullse.access import token_queries as queries
 from pullse.access import tokens
 from pullse.access.model import MadeToken, Me, NewToken, Rotation, TokenPage, TokenQuery
-from pullse.access.permissions import listed
 from pullse.access.policy import SecondFactorNeeded
 from pullse.access.secrets import hashed
 from pullse.access.tokens import Made, TokenEnded, agent_of, caller_of, service_of
 from pullse.agents import queries as agents
 from pullse.agents.api import EXAMPLE as AGENT
+from pullse.agents.permissions import listed
 from pullse.errors import Invalid
 from pullse.kit import idempotency
 from pullse.kit.db import Db

@@ -7,11 +7,11 @@ from uuid import UUID
 from pullse.access import token_queries as queries
 from pullse.access import tokens
 from pullse.access.model import NewToken
-from pullse.access.permissions import PERMISSIONS, ROLES
 from pullse.access.token_queries import Listed
 from pullse.access.tokens import Caller
 from pullse.agents import queries as agents
 from pullse.agents.model import Role
+from pullse.agents.permissions import PERMISSIONS, ROLES
 from pullse.errors import Invalid, NotFound
 from pullse.kit.db import Database
 from pullse.kit.edge import EVERYTHING

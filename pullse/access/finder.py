@@ -16,11 +16,11 @@ from uuid import UUID
 
 from pullse.access import session_queries
 from pullse.access import token_queries as queries
-from pullse.access.permissions import ENROLLING, rights_of
 from pullse.access.policy import SecondFactorNeeded
 from pullse.access.secrets import hashed, is_secret, is_well_formed
 from pullse.access.token_queries import Good
 from pullse.access.tokens import AGENT, SERVICE
+from pullse.agents.permissions import ENROLLING, rights_of
 from pullse.errors import Refusal
 from pullse.kit.db import Database, Db
 from pullse.kit.edge import Visitor

@@ -7,8 +7,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from pullse.access.permissions import PERMISSIONS
 from pullse.agents.model import Agent, Name, Role
+from pullse.agents.permissions import PERMISSIONS
 
 Scopes = Annotated[
     list[Annotated[str, Meta(extra_json_schema={"enum": list(PERMISSIONS)})]],

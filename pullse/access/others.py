@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from pullse.access import session_queries, sessions
-from pullse.access.permissions import ROLES
 from pullse.agents import actions as agents
 from pullse.agents import rules
 from pullse.agents.queries import find_role
@@ -41,13 +40,9 @@ async def end_sessions(db: Db, agent_id: UUID, *, by: Actor) -> int:
 
 
 async def check_may(db: Db, agent_id: UUID, role: str, *, instead: str, by: Actor) -> None:
-    """Nobody acts on who may more. `instead` is what there is for oneself."""
-    if by.id in rules.OWNERS:
-        return
+    """`instead` is what there is for oneself."""
     if by.id == f"agent:{agent_id}":
         raise Forbidden(f"For oneself there is {instead}.")
     if role == "owner" and not await rules.is_owner(db, by):
         raise rules.OwnersOnly
-    for permission in ROLES[role]:
-        if permission not in by.rights:
-            raise Forbidden(f"This agent has the permission {permission}; you do not.")
+    rules.has_all_of(role, by=by)

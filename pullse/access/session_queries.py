@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from pullse.access.permissions import ROLES
 from pullse.access.sign_in_model import SINGLE_SIGN_ON, STRONG
+from pullse.agents.permissions import ROLES
 from pullse.kit.db import Db, Struct
 
 

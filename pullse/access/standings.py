@@ -10,8 +10,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from pullse.access.finder import seen
-from pullse.access.permissions import ENROLLING, rights_of
 from pullse.access.session_queries import IS_GOOD, IS_REDUCED, SESSIONS
+from pullse.agents.permissions import ENROLLING, rights_of
 from pullse.kit.db import Db, Struct
 
 

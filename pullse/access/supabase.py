@@ -23,10 +23,10 @@ from pullse.access.oidc.claims import Person
 from pullse.access.oidc.jose import Keys, Untrue
 from pullse.access.oidc.linking import NotLetIn
 from pullse.access.oidc.outgoing import Failed
-from pullse.access.permissions import rights_of
 from pullse.access.secrets import hashed
 from pullse.access.tokens import AGENT
 from pullse.agents.model import Email
+from pullse.agents.permissions import rights_of
 from pullse.errors import Unavailable
 from pullse.kit.db import Database, Db, Struct
 from pullse.kit.edge import Visitor

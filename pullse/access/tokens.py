@@ -13,9 +13,9 @@ from uuid import UUID
 
 from pullse.access import token_queries as queries
 from pullse.access.model import NewToken, Rotation
-from pullse.access.permissions import PERMISSIONS, ROLES, listed, rights_of
 from pullse.access.secrets import hashed, new_token
 from pullse.access.token_queries import Row
+from pullse.agents.permissions import PERMISSIONS, ROLES, listed, rights_of
 from pullse.agents.rules import OWNERS
 from pullse.errors import Conflict, Forbidden, Invalid, NotFound
 from pullse.kit import audit, events

@@ -58,7 +58,7 @@ async def change(
     if not changes:
         return await get(db, agent_id)
     new = replace(old, **{name: str(after) for name, (_, after) in changes.items()})
-    await rules.may_change(db, old, role=new.role, state=new.state, by=by)
+    await rules.may_change(db, old, new, by=by)
     try:
         changed = await queries.update(
             db, agent_id, name=new.name, email=new.email, role=new.role, state=new.state

@@ -23,7 +23,7 @@ Email = Annotated[
 
 
 class Role(StrEnum):
-    """What each may do is the table in access/permissions.py."""
+    """What each may do is the table in permissions.py."""
 
     OWNER = "owner"
     ADMIN = "admin"

@@ -2,12 +2,17 @@
 Who may change whom: the rules about roles that a permission alone does not say.
 
 An owner is made, changed, disabled and removed by owners only (and by the operator); nobody
-changes their own role or shuts themselves out; of active owners one remains.
+changes their own role or shuts themselves out; of active owners one remains. Who may make agents
+makes nobody who may more: a token for `agents:admin` alone makes no admin, and gives none another
+address, by which a provider of single sign-on would let somebody else in.
 """
 
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from pullse.agents import queries
+from pullse.agents.permissions import ROLES
 from pullse.agents.queries import Row
 from pullse.errors import Conflict, Forbidden
 from pullse.kit.db import Db
@@ -15,6 +20,8 @@ from pullse.kit.events import OPERATOR, Actor
 
 OWNERS = frozenset({"owner", "token", "operator", "system", "demo"})
 """Actors that are no agents and no services: whoever has the machine or the operator's token."""
+
+ADMINISTERING = frozenset({"owner", "admin"})
 
 
 class OwnersOnly(Forbidden):
@@ -41,17 +48,28 @@ class LastOwner(Conflict):
 async def may_make(db: Db, role: str, *, by: Actor) -> None:
     if role == "owner" and not await is_owner(db, by):
         raise OwnersOnly
+    if role in ADMINISTERING:
+        has_all_of(role, by=by)
 
 
-async def may_change(db: Db, old: Row, *, role: str, state: str, by: Actor) -> None:
-    if by.id == f"agent:{old.id}" and (role != old.role or state == "disabled"):
+async def may_change(db: Db, old: Row, new: Row, *, by: Actor) -> None:
+    if by.id == f"agent:{old.id}" and (new.role != old.role or new.state == "disabled"):
         raise OwnAccount
-    if (old.is_owner or role == "owner") and not await is_owner(db, by):
+    if (old.is_owner or new.is_owner) and not await is_owner(db, by):
         raise OwnersOnly
+    if new.role in ADMINISTERING and (new.role != old.role or new.email != old.email):
+        has_all_of(new.role, by=by)
 
 
 async def may_remove(db: Db, old: Row, *, by: Actor) -> None:
-    await may_change(db, old, role=old.role, state="disabled", by=by)
+    await may_change(db, old, replace(old, state="disabled"), by=by)
+
+
+def has_all_of(role: str, *, by: Actor) -> None:
+    """Nobody acts on who may more. Raises `Forbidden`."""
+    for permission in () if by.id in OWNERS else ROLES[role]:
+        if permission not in by.rights:
+            raise Forbidden(f"This role has the permission {permission}; you do not.")
 
 
 async def one_owner_remains(db: Db, old: Row, *, by: Actor) -> None:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from pullse.access.audit import NAMES
-from pullse.access.permissions import ROLES
 from pullse.access.refusals import APART, Refusals
 from pullse.agents.api import calls as agent_calls
+from pullse.agents.permissions import ROLES
 from pullse.errors import Forbidden, Unavailable
 from pullse.kit import audit
 from pullse.kit.audit import Entry

@@ -12,7 +12,7 @@ import pytest
 
 from pullse.access import audit_export
 from pullse.access.finder import Finder
-from pullse.access.permissions import ROLES
+from pullse.agents.permissions import ROLES
 from pullse.kit import audit
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge

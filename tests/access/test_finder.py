@@ -11,8 +11,8 @@ from pullse.access import token_queries as queries
 from pullse.access import tokens
 from pullse.access.finder import Finder
 from pullse.access.model import NewToken
-from pullse.access.permissions import ROLES
 from pullse.access.secrets import new_token
+from pullse.agents.permissions import ROLES
 from pullse.errors import Unavailable
 from pullse.kit.db import Database
 from pullse.kit.edge import Visitor

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pullse import app
-from pullse.access.permissions import ROLES
+from pullse.agents.permissions import ROLES
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.web import Call

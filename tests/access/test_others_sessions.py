@@ -280,7 +280,7 @@ async def test_who_may_less_ends_none(served: Edge, database: Database) -> None:
         await enter(client, "Ben")
         answer = await end(program, ben)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
-        assert "This agent has the permission" in answer.text
+        assert "This role has the permission" in answer.text
         assert (await client.get("/api/me")).status_code == 200
     assert await audited(database, "session.ended") == []
 

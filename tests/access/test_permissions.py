@@ -10,7 +10,7 @@ import pytest
 
 from pullse import app
 from pullse.access.finder import Finder
-from pullse.access.permissions import PERMISSIONS, ROLES, rights_of
+from pullse.agents.permissions import PERMISSIONS, ROLES, rights_of
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.web import Call

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from pullse.access import totp
-from pullse.access.permissions import ROLES
+from pullse.agents.permissions import ROLES
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from tests.access.authenticator import Authenticator, add, ask, enter_by, listed, with_passkey

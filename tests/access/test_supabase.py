@@ -16,8 +16,8 @@ from pullse import app
 from pullse.access import supabase
 from pullse.access.finder import Finder
 from pullse.access.oidc import jose, queries
-from pullse.access.permissions import ROLES
 from pullse.access.supabase import Either, SupabaseFinder
+from pullse.agents.permissions import ROLES
 from pullse.errors import Unavailable
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge, Visitor

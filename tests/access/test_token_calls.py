@@ -10,8 +10,8 @@ import pytest
 
 from pullse import app
 from pullse.access.finder import Finder
-from pullse.access.permissions import PERMISSIONS, ROLES
 from pullse.access.secrets import is_well_formed, new_token
+from pullse.agents.permissions import PERMISSIONS, ROLES
 from pullse.gateway import log
 from pullse.kit import events
 from pullse.kit.db import Database

@@ -10,9 +10,9 @@ import pytest
 from pullse.access import commands, tokens
 from pullse.access import token_queries as queries
 from pullse.access.model import NewToken, Rotation
-from pullse.access.permissions import PERMISSIONS, ROLES, rights_of
 from pullse.access.secrets import ALPHABET, base62, hashed, is_well_formed, new_token
 from pullse.access.tokens import Caller
+from pullse.agents.permissions import PERMISSIONS, ROLES, rights_of
 from pullse.errors import Conflict, Forbidden, Invalid, NotFound, Refusal
 from pullse.kit.db import Database
 from pullse.kit.events import Actor

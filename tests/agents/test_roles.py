@@ -3,14 +3,14 @@
 import asyncio
 import json
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from pullse.access.permissions import ROLES
 from pullse.agents import actions
 from pullse.agents.model import AgentChanges, NewAgent, Role
+from pullse.agents.permissions import EVERYTHING, ROLES
 from pullse.agents.rules import LastOwner, OwnAccount, OwnersOnly
 from pullse.errors import Forbidden
 from pullse.kit import audit
@@ -60,7 +60,7 @@ async def service(database: Database, role: str, *, is_revoked: bool = False) ->
             role,
             is_revoked,
         )
-    return Actor(f"token:{id_}")
+    return Actor(f"token:{id_}", rights=EVERYTHING)
 
 
 async def trail(database: Database) -> list[Entry]:
@@ -69,7 +69,7 @@ async def trail(database: Database) -> list[Entry]:
 
 
 def agent(id_: UUID) -> Actor:
-    return Actor(f"agent:{id_}")
+    return Actor(f"agent:{id_}", rights=EVERYTHING)
 
 
 async def test_a_new_agent_is_invited_and_has_the_role_agent(client: httpx.AsyncClient) -> None:
@@ -240,6 +240,27 @@ async def test_an_admin_makes_and_removes_all_but_owners(database: Database) -> 
     owner = await made(database, "Owner", Role.OWNER)
     with pytest.raises(OwnersOnly):
         await remove(database, owner, by=boss)
+
+
+async def test_who_may_only_make_agents_makes_no_admin_and_gives_none_an_address(
+    database: Database,
+) -> None:
+    """Or it would be an admin next, where a provider of single sign-on vouches for the address."""
+    clerk = Actor(f"token:{uuid4()}", rights={"agents:admin"})
+    boss, ada = await made(database, "Boss", Role.ADMIN), await made(database, "Ada")
+    before = await trail(database), await facts(database)
+    for id_, wanted in ((ada, {"role": Role.ADMIN}), (boss, {"email": "eve@example.org"})):
+        with pytest.raises(Forbidden, match="This role has the permission"):
+            await change(database, id_, by=clerk, **wanted)
+    async with database.transaction() as db:
+        with pytest.raises(Forbidden):
+            await actions.create(db, NewAgent("Eve", "eve@example.org", Role.ADMIN), by=clerk)
+    assert (await trail(database), await facts(database)) == before
+
+    async with database.transaction() as db:
+        await actions.create(db, NewAgent("Eve", "eve@example.org"), by=clerk)
+    await change(database, ada, by=clerk, email="ada.b@example.org", role=Role.READ_ONLY)
+    await change(database, boss, by=clerk, name="The boss", role=Role.AGENT)
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pullse.access.permissions import ROLES
 from pullse.access.standings import Standing
+from pullse.agents.permissions import ROLES
 from pullse.gateway.capability import OPERATIONS, Capability
 from pullse.gateway.rights import allowed, covers, usual
 from pullse.kit.db import Database

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pullse import app
 from pullse.access.finder import Finder
-from pullse.access.permissions import ROLES
+from pullse.agents.permissions import ROLES
 from pullse.gateway import tokens
 from pullse.gateway.api import lasting
 from pullse.gateway.auth import Credentials, Keyring

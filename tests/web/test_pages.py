@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from pullse import app
-from pullse.access.permissions import PERMISSIONS, ROLES
+from pullse.agents.permissions import PERMISSIONS, ROLES
 from pullse.kit.db import Database
 from pullse.kit.edge import Edge
 from pullse.kit.rates import Rates

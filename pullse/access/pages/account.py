@@ -9,10 +9,10 @@ from pullse.access.pages import identities
 from pullse.access.pages.links import check_repeated
 from pullse.access.pages.viewer import own_account
 from pullse.access.passkeys import queries as passkeys
-from pullse.access.permissions import listed
 from pullse.access.sessions import signed_in
 from pullse.access.sign_in_api import renewed
 from pullse.access.sign_in_model import Chosen, Given, NewPassword
+from pullse.agents.permissions import listed
 from pullse.errors import Refusal
 from pullse.kit.pages import EMPTY, Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request

@@ -11,10 +11,10 @@ from pullse.access import tokens
 from pullse.access.api import id_in_path, make_cursor, read_cursor, token_given
 from pullse.access.model import NewToken, Rotation, Scopes
 from pullse.access.pages.tokens import expiry
-from pullse.access.permissions import listed
 from pullse.access.token_queries import Held
 from pullse.access.tokens import Caller, Made, caller_of
 from pullse.agents.model import Name, Role
+from pullse.agents.permissions import listed
 from pullse.errors import NotFound, Refusal
 from pullse.kit.db import Db
 from pullse.kit.pages import Form, Shown, doing, read_form, see, showing, status_of

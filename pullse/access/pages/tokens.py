@@ -9,10 +9,10 @@ import msgspec
 from pullse.access import token_queries as queries
 from pullse.access import tokens
 from pullse.access.model import NewToken, Scopes, Token
-from pullse.access.permissions import listed
 from pullse.access.sessions import signed_in
 from pullse.access.tokens import Made
 from pullse.agents.model import Name
+from pullse.agents.permissions import listed
 from pullse.errors import Refusal
 from pullse.kit.pages import Form, Shown, doing, read_form, see, showing, status_of
 from pullse.kit.web import Request
