@@ -1,5 +1,6 @@
 """A ticket's page in real browsers: in place, by two at once, by keyboard, without scripts."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -97,6 +98,52 @@ async def test_it_is_worked_on_by_keyboard_alone(database: Database, browser: "B
         await page.locator("#ticket-text em").wait_for()
         assert await page.evaluate("document.activeElement.id") == "edit-text"
         assert (await ticket_now(operator))["description"] == "It is *dark*."
+
+
+async def test_what_was_chosen_is_sent_before_anything_else_is_done(
+    database: Database, browser: "Browser"
+) -> None:
+    async with serving(database) as (operator, url), person(browser) as page:
+        await new_ticket(operator)
+        await opened(page, url)
+        await page.locator("#set-priority").focus()
+        for key in ("ArrowDown", "ArrowDown", "Tab"):
+            await page.keyboard.press(key)
+        await said(page).get_by_text("set priority to High, from Low").wait_for()
+        assert await page.get_by_label("Priority").input_value() == "high"
+
+        await page.locator("#set-status").focus()
+        await page.keyboard.press("ArrowDown")
+        await page.get_by_role("link", name="Edit").click()
+        await page.locator("#description:focus").wait_for()
+        await said(page).get_by_text("set status to In progress, from Open").wait_for()
+        assert await page.get_by_label("Status").input_value() == "in_progress"
+
+
+async def test_what_is_chosen_while_another_choice_is_on_its_way_is_sent_after_it(
+    database: Database, browser: "Browser"
+) -> None:
+    async with serving(database) as (operator, url), person(browser) as page:
+        await new_ticket(operator)
+        await opened(page, url)
+        arrived, free = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Any) -> None:
+            arrived.set()
+            await free.wait()
+            await route.continue_()
+
+        await page.route("**/changes", late)
+        await page.get_by_label("Status").select_option("resolved")
+        await arrived.wait()
+        await page.get_by_label("Priority").select_option("urgent")
+        await page.locator("body").click(position={"x": 5, "y": 400})
+        free.set()
+        await said(page).get_by_text("set priority to Urgent, from Low").wait_for()
+        found = await ticket_now(operator)
+        assert (found["status"], found["priority"]) == ("resolved", "urgent")
+        assert await page.get_by_label("Status").input_value() == "resolved"
+        assert await page.get_by_label("Priority").input_value() == "urgent"
 
 
 async def test_who_walks_through_choices_has_not_chosen_yet(

@@ -5,17 +5,16 @@
 import { Refused, send } from './http.js'
 import { isOpen, partsAt, put } from './ticket-parts.js'
 
-const PAUSE = 700
-/* Who walks through choices by keyboard has not chosen yet. */
+const PAUSE = 700 // who walks through choices by keyboard has not chosen yet
 
 class TicketForms extends HTMLElement {
-  #keyed = 0
+  #keyed = -Infinity
   #timer
 
   // Lifecycle
 
   connectedCallback() {
-    for (const name of ['click', 'change', 'keydown', 'submit']) this.addEventListener(name, this)
+    for (const name of ['click', 'change', 'keydown', 'focusout', 'submit']) this.addEventListener(name, this)
   }
 
   disconnectedCallback() {
@@ -26,16 +25,14 @@ class TicketForms extends HTMLElement {
 
   handleEvent(event) {
     const { type, target, key, timeStamp } = event
-    if (type === 'keydown') this.#keyed = key === 'Enter' ? 0 : timeStamp
-    if (type === 'change') this.#change(target, timeStamp)
-    if (type === 'submit') {
-      event.preventDefault()
-      this.#submit(target, event.submitter)
-    }
+    if (type === 'keydown') return (this.#keyed = key === 'Enter' ? -Infinity : timeStamp)
+    if (type === 'change') return this.#change(target, timeStamp)
+    this.#send(type === 'submit' && target)
     const link = type === 'click' && target.closest('a[data-edit], a[data-cancel]')
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
+    if ((!link && type !== 'submit') || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
-    this.#open(link)
+    if (link) this.#open(link)
+    else this.#submit(target, event.submitter)
   }
 
   // Private
@@ -44,14 +41,23 @@ class TicketForms extends HTMLElement {
     if (field.dataset.means) document.getElementById(field.dataset.means).checked = true
     if (!field.form?.matches('[data-at-once]')) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => field.form?.requestSubmit(), now - this.#keyed < PAUSE ? PAUSE : 0)
+    field.form.toggleAttribute('data-editing', true)
+    this.#timer = setTimeout(() => this.#send(), now - this.#keyed < PAUSE ? PAUSE : 0)
+  }
+
+  /** What was chosen and waits goes before anything else that is done, and after what is under way. */
+  #send(sent) {
+    clearTimeout(this.#timer)
+    const form = this.querySelector('[data-at-once][data-editing]')
+    if (!form || form.ariaBusy) return
+    form.removeAttribute('data-editing')
+    if (form !== sent) form.requestSubmit()
   }
 
   /** The text becomes a form, or is text again. */
   async #open(link) {
-    const isEdit = link.matches('[data-edit]')
     put(await partsAt(link.href))
-    this.querySelector(isEdit ? '#description' : '#edit-text')?.focus()
+    this.querySelector(link.matches('[data-edit]') ? '#description' : '#edit-text')?.focus()
   }
 
   async #submit(form, submitter) {
@@ -67,30 +73,28 @@ class TicketForms extends HTMLElement {
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       if (error.nodes?.querySelector('#ticket-head')) this.#show(error.nodes, form)
-      else this.#toast({ text: error.sentence, kind: 'wrong' })
+      else toast({ text: error.sentence, kind: 'wrong' })
     } finally {
       form.ariaBusy = null
+      this.#send()
     }
   }
 
   #show(nodes, form) {
     put(nodes, ['ticket-text', 'ticket-conflict'].filter((id) => isOpen(id) && !document.getElementById(id).contains(form)), true)
-    const isLost = document.activeElement === document.body
-    this.querySelector(isLost ? '[aria-invalid], #conflict, #edit-text' : '[aria-invalid], #conflict')?.focus()
+    const edit = document.activeElement === document.body ? ', #edit-text' : ''
+    this.querySelector(`[aria-invalid], #conflict${edit}`)?.focus()
   }
 
   #tell() {
     const notice = this.querySelector('#ticket-head > .notice[role=status]')
     const undo = this.querySelector('button[data-key=u]')
-    // by then the button may not be on the page any more: facts put a newer one there
-    const run = () => this.#submit(undo.form, undo)
-    if (notice) this.#toast({ text: notice.textContent.trim(), action: undo && { label: undo.textContent.trim(), run } })
+    const run = () => this.#submit(undo.form, undo) // also when facts have put a newer one there
+    if (notice) toast({ text: notice.textContent.trim(), action: undo && { label: undo.textContent.trim(), run } })
     notice?.remove()
   }
-
-  #toast(detail) {
-    document.dispatchEvent(new CustomEvent('toast', { detail }))
-  }
 }
+
+const toast = (detail) => document.dispatchEvent(new CustomEvent('toast', { detail }))
 
 customElements.define('ticket-forms', TicketForms)

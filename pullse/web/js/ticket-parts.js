@@ -7,7 +7,7 @@ const PARTS = ['ticket-head', 'ticket-properties', 'ticket-conflict', 'ticket-te
 
 const at = (id) => document.getElementById(id)
 
-/** Is somebody writing in that part? */
+/** Is somebody writing in that part, or has chosen what is not sent yet? */
 export const isOpen = (id) => Boolean(at(id)?.matches('[data-editing]') || at(id)?.querySelector('[data-editing]'))
 
 /** The parts of the page at an address, as they are now. */
@@ -21,7 +21,8 @@ export async function partsAt(href) {
 /** All parts, but for those that are named; after what was sent here, with the field it came from. */
 export function put(nodes, except = [], isOwn = false) {
   const focused = document.activeElement?.id
-  for (const id of PARTS.filter((each) => !except.includes(each))) {
+  const kept = [...except, isOpen('ticket-properties') && 'ticket-properties']
+  for (const id of PARTS.filter((each) => !kept.includes(each))) {
     const [there, found] = [at(id), nodes.querySelector(`#${id}`)]
     if (!there || !found) continue
     if (id === 'ticket-timeline') there.take(found)
