@@ -57,13 +57,17 @@ async def note(database: Database, name: str, error: str | None) -> None:
 
 
 async def is_behind(database: Database, name: str) -> bool:
+    """By the newest fact: one that is looked for among all may be the last that is found."""
     async with database.session() as db:
         return bool(
             await db.value(
                 """
-                SELECT EXISTS (SELECT FROM events, readers
-                                WHERE readers.name = $1
-                                  AND (events.tx, events.id) > (readers.tx, readers.id))
+                SELECT (newest.tx, newest.id) > (readers.tx, readers.id)
+                  FROM readers, (SELECT tx, id
+                                   FROM events
+                               ORDER BY tx DESC, id DESC
+                                  LIMIT 1) AS newest
+                 WHERE readers.name = $1
                 """,
                 name,
             )
