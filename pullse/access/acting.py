@@ -17,18 +17,18 @@ MEANS = "local"
 MOST = 12
 
 
-class Role(Struct, frozen=True):
+class Person(Struct, frozen=True):
     """Somebody whom one can be."""
 
     id: UUID
     name: str
 
 
-async def roles(db: Db, *, by: Actor) -> list[Role]:
+async def people(db: Db, *, by: Actor) -> list[Person]:
     """The first by name. Raises `Forbidden`."""
     check(by)
     return await db.all(
-        Role,
+        Person,
         """
         SELECT id, name
           FROM agents

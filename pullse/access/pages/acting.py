@@ -20,8 +20,8 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def show(request: Request) -> Shown:
     async with request.database.session() as db:
-        roles = await acting.roles(db, by=request.actor)
-    return shown_outside(request, "access/acting.html", roles=roles)
+        people = await acting.people(db, by=request.actor)
+    return shown_outside(request, "access/acting.html", people=people)
 
 
 async def enter(request: Request) -> Shown:
