@@ -138,6 +138,7 @@ async def put_back(db: Db, at: datetime) -> None:
     """What has been written just now, in this transaction, was so at that time."""
     await db.run("UPDATE agents SET created_at = $1, updated_at = $1 WHERE updated_at = now()", at)
     await db.run("UPDATE teams SET created_at = $1, updated_at = $1 WHERE updated_at = now()", at)
+    await db.run("UPDATE team_members SET joined_at = $1 WHERE joined_at = now()", at)
     await db.run(
         """
         UPDATE tickets

@@ -101,6 +101,9 @@ async def test_the_owner_of_this_machine_loads_the_story_once(client: httpx.Asyn
     tickets = (await client.get("/api/tickets")).json()["data"]["records"]
     assert len(tickets) == 40
     assert {UUID(each["assigned_to"]) for each in tickets if each["assigned_to"]}
+    teams = (await client.get("/api/teams")).json()["data"]["records"]
+    members = (await client.get(f"/api/teams/{teams[0]['id']}/members")).json()["data"]["records"]
+    assert {each["joined_at"] for each in members} == {teams[0]["created_at"]}
     assert (await send(client, "/demo", **headers)).status_code == 409
 
 
