@@ -99,9 +99,11 @@ async def lead(database: Database, tail: Tail, settings: Ably, pace: Pace) -> No
                 follower = await tail.follow(lambda _: True)
     finally:
         tail.leave(follower)
-        await cursor.save_soon()
-        for outlet in outlets.values():
-            await outlet.close()
+        try:
+            await cursor.save_soon()
+        finally:  # also where that was cancelled, or the database has cut its connection
+            for outlet in outlets.values():
+                await outlet.close()
 
 
 async def deliver(
