@@ -9,8 +9,8 @@ const SWITCH = 'pullse.single-keys'
 
 export const isMac = /mac|iphone|ipad/i.test(navigator.userAgentData?.platform ?? navigator.platform)
 
-/** Where letters are typed, or mean something already. */
-export const isField = (node) => Boolean(node?.closest?.(FIELD))
+/** Where letters are typed, or mean something already; not where a dialog was closed this very frame. */
+export const isField = (node) => Boolean(node?.closest?.(FIELD)?.checkVisibility())
 
 /** What is in a menu that is not open can be pressed all the same. */
 export const isUsable = (node) =>
