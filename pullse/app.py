@@ -63,7 +63,7 @@ from pullse.settings import Settings
 from pullse.store import Store
 from pullse.teams import api as teams
 from pullse.tickets import api as tickets
-from pullse.tickets import departures, markdown_api
+from pullse.tickets import bulk_api, departures, markdown_api
 from pullse.tickets import jobs as ticket_jobs
 from pullse.web import frame, patterns
 from pullse.web.frame import Frame, Provider
@@ -82,6 +82,7 @@ OFF = Realtime()
 
 calls: list[Call] = [
     *tickets.calls,
+    *bulk_api.calls,
     *markdown_api.calls,
     *agents.calls,
     *teams.calls,

@@ -151,7 +151,7 @@ def _problems(values: dict[str, Any], shape: Any, *, what: str) -> dict[str, str
         try:
             msgspec.convert(value, fields[name].type)
         except msgspec.ValidationError as error:
-            problems[name] = _sentence(str(error))
+            problems[_inside(name, str(error))] = _sentence(str(error))
     for name, field in fields.items():
         if field.required and name not in values:
             problems[name] = f"This {what} is required."
@@ -166,6 +166,15 @@ def _invalid(problems: dict[str, str]) -> Invalid:
 def _field(message: str) -> str:
     found = DEEPEST_FIELD.search(message)
     return found[1] if found and found[1] else "body"
+
+
+def _inside(name: str, message: str) -> str:
+    """`changes.status` and `tickets[0].id`, but of a list of plain values the list alone."""
+    found = DEEPEST_FIELD.search(message)
+    path = found[1] if found else ""
+    if path.startswith("["):
+        return name + path if "." in path else name
+    return f"{name}.{path}" if path else name
 
 
 def _sentence(message: str) -> str:

@@ -1,7 +1,7 @@
 """
 Several tickets in one transaction: changed, deleted, restored, and the whole taken back.
 
-Each ticket comes with the version that was seen. One that somebody has changed since is left as
+A ticket may come with the version that was seen. One that somebody has changed since is left as
 it is, and counted; so is one that is not there any more, or that may not go to who is wanted.
 """
 
@@ -47,7 +47,7 @@ class Outcome(Struct, frozen=True):
 
 async def change(db: Db, tickets: Sequence[One], changes: TicketChanges, *, by: Actor) -> Outcome:
     """Raises `Invalid` for an agent or a team that is not there; then nothing is changed."""
-    wishes = [Wish(each.id, changes, [each.version], by) for each in tickets]
+    wishes = [Wish(each.id, changes, each.if_match, by) for each in tickets]
     found = await changing.change_many(db, wishes)
     for each in found:
         if each is not None and each.is_fresh and not (each.is_agent_known and each.is_team_known):

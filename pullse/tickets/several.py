@@ -14,10 +14,14 @@ DATA = """jsonb_build_object('number', number, 'title', title, 'status', status,
 
 
 class One(Struct, frozen=True):
-    """A ticket as somebody has seen it."""
+    """A ticket as somebody has seen it, or however it is."""
 
     id: UUID
-    version: int
+    version: int | None = None
+
+    @property
+    def if_match(self) -> list[int] | None:
+        return None if self.version is None else [self.version]
 
 
 class State(Struct, frozen=True):
@@ -52,7 +56,8 @@ async def delete(db: Db, tickets: Sequence[One], *, by: Actor) -> set[UUID]:
                SET deleted_at = now(), version = t.version + 1,
                    tx = greatest(t.tx, {OWN_TX})
               FROM old JOIN unnest($1::uuid[], $2::integer[]) AS asked (id, version)
-                         ON asked.id = old.id AND asked.version = old.version
+                         ON asked.id = old.id
+                        AND coalesce(asked.version, old.version) = old.version
              WHERE t.id = old.id
          RETURNING t.id, number, title, status, priority, assigned_to, team_id, t.version, t.tx
         ), fact AS (
@@ -96,7 +101,8 @@ async def restore(db: Db, tickets: Sequence[One], *, by: Actor) -> set[UUID]:
                        OR assigned_to IN (SELECT id FROM agent) THEN assigned_to END,
                    tx = greatest(t.tx, {OWN_TX})
               FROM old JOIN unnest($1::uuid[], $2::integer[]) AS asked (id, version)
-                         ON asked.id = old.id AND asked.version = old.version
+                         ON asked.id = old.id
+                        AND coalesce(asked.version, old.version) = old.version
              WHERE t.id = old.id
          RETURNING t.id, number, title, status, priority, assigned_to, team_id, t.version, t.tx
         ), fact AS (

@@ -133,6 +133,7 @@ async def test_real_answers_fit_their_descriptions(
     made = await client.post("/api/teams", json={"name": "Billing"})
     team = f"/api/teams/{made.json()['data']['id']}"
     member = "/api/teams/{team}/members/{agent}"
+    bulk, which = "/api/tickets/bulk", [{"id": ticket["id"]}]
     keys = "/api/realtime/keys"
     verification = "/api/audit/verification"
     enter, link = "/api/session/passkey", "/api/links/{link}/passkey"
@@ -229,6 +230,9 @@ async def test_real_answers_fit_their_descriptions(
         ("GET", "/api/events", "/api/events?after=77.1.1", {}),
         ("GET", "/api/trash/tickets", "/api/trash/tickets", {}),
         ("POST", "/api/tickets/{ticket}/restore", f"/api/tickets/{trashed['id']}/restore", {}),
+        ("POST", bulk, bulk, {"json": {"tickets": which, "changes": {"status": "open"}}}),
+        ("POST", bulk, bulk, {"json": {"tickets": [], "action": "delete"}}),
+        ("POST", f"{bulk}/undo", f"{bulk}/undo", {"json": {"receipt": "x"}}),
         ("DELETE", "/api/tickets/{ticket}", f"/api/tickets/{ticket['id']}", {}),
         ("GET", "/api/agents", "/api/agents", {}),
         ("POST", "/api/agents", "/api/agents", {"json": {"name": "A", "email": ada["email"]}}),

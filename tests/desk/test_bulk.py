@@ -178,7 +178,7 @@ async def test_a_receipt_is_good_for_a_day(
     ticket = await opened(served)
     async with at_desk(served) as client:
         _, receipt = await do(client, ticket, status="closed")
-        monkeypatch.setattr("pullse.desk.receipts.GOOD_FOR", -1)
+        monkeypatch.setattr("pullse.tickets.receipts.GOOD_FOR", -1)
         fields = {"ticket": seen(await now(served, ticket)), "status": "open"}
         late = led_to(await send(client, BULK, fields)).partition("done=")[2]
         assert (await send(client, UNDO, {"receipt": late})).status_code == 400

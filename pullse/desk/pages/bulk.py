@@ -11,16 +11,16 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from pullse.desk import lists, queries, receipts
+from pullse.desk import lists, queries
 from pullse.desk.pages.lists import again, back_to
-from pullse.desk.receipts import Kind
 from pullse.errors import Invalid, Refusal
 from pullse.kit.db import Db
 from pullse.kit.pages import Form, Shown, doing, read_form, see, status_of
 from pullse.kit.web import Request
-from pullse.tickets import bulk
+from pullse.tickets import bulk, receipts
 from pullse.tickets.bulk import MOST, Outcome
 from pullse.tickets.model import Priority, Status, TicketChanges
+from pullse.tickets.receipts import KINDS, Kind
 from pullse.tickets.several import One
 from pullse.web.frame import piece
 
@@ -31,7 +31,6 @@ Seen = Annotated[str, Meta(pattern=rf"^{ID}\.[0-9]{{1,9}}$")]
 """A ticket's id and the version that was seen."""
 Team = Annotated[str, Meta(pattern=rf"^(none|{ID})$")]
 ListText = Annotated[str, Meta(max_length=4000)]
-KINDS: dict[str, Kind] = {"change": "changed", "delete": "deleted", "restore": "restored"}
 
 
 class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Meta
 
-from pullse.desk import columns, lists, queries, receipts, straying
+from pullse.desk import columns, lists, queries, straying
 from pullse.desk.columns import Column
 from pullse.desk.lists import Asked, Ticket, Wanted
 from pullse.desk.pages import story
@@ -30,7 +30,7 @@ from pullse.kit.pages import (
 )
 from pullse.kit.reading import Malformed
 from pullse.kit.web import Request
-from pullse.tickets import listing
+from pullse.tickets import listing, receipts
 from pullse.tickets.model import Cursor, Order, Priority, Status
 from pullse.web.frame import Preferences, frame_of, piece, shown
 

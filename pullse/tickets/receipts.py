@@ -1,7 +1,8 @@
 """
-What was done to several tickets, to be told on the next page and to be taken back from there.
+What was done to several tickets, to be told on the next page and to be taken back by.
 
-It goes through the address, so that nothing waits on the server; sealed, so that nobody makes one.
+It goes through the caller's hands, so that nothing waits on the server; sealed, so that nobody
+makes one.
 """
 
 import base64
@@ -19,6 +20,7 @@ from pullse.kit.web import Request
 from pullse.tickets.bulk import Outcome, Span
 
 Kind = Literal["changed", "deleted", "restored", "undone"]
+KINDS: dict[str, Kind] = {"change": "changed", "delete": "deleted", "restore": "restored"}
 GOOD_FOR = 86_400
 """Seconds; later there is each ticket's own history."""
 SEAL = 16
