@@ -75,11 +75,14 @@ class Assets:
 
 def read(folder: Path) -> Assets:
     """
-    One style sheet out of all, in the order of their names, and one script; besides it each
-    script by itself, for pages that need few, and icons as they are.
+    One style sheet out of all, in the order of their names, and one script; besides them the
+    sheets in `css/own`, for one page each, each script by itself, for pages that need few, and
+    icons as they are.
     """
-    style = "\n".join(each.read_text("utf-8") for each in sorted((folder / "css").glob("*.css")))
+    css = folder / "css"
+    style = "\n".join(each.read_text("utf-8") for each in sorted(css.glob("*.css")))
+    own = {each.name: joining.styles(each.read_text("utf-8")) for each in css.glob("own/*.css")}
     scripts = {each.name: each.read_text("utf-8") for each in (folder / "js").glob("*.js")}
-    joined = {"pullse.css": joining.styles(style), "pullse.js": joining.scripts(scripts)}
+    joined = own | {"pullse.css": joining.styles(style), "pullse.js": joining.scripts(scripts)}
     icons = {each.name: each.read_bytes() for each in (folder / "icons").glob("*.svg")}
     return Assets(icons | {name: text.encode() for name, text in (scripts | joined).items()})
