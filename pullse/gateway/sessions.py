@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from pullse.errors import Unavailable
 from pullse.gateway import connections, presence
@@ -52,7 +53,8 @@ class Sessions:
         database = gateway.database
         self._opening: Loader[Opened, None] = Loader(database, connections.open_all)
         self._dropping: Loader[Dropped, None] = Loader(database, connections.drop_all)
-        self._drops: dict[str, asyncio.Task[None]] = {}
+        self._drops: set[asyncio.Task[None]] = set()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def accept(self, upgrade: Upgrade, socket: Socket) -> Connection:
         """For `kit.websockets`; who it is comes out when the connection is open."""
@@ -84,13 +86,9 @@ class Sessions:
         if "\0" in id_:
             return None
         identity = connection.identity
-        before = None
-        while before is None or id_ in self._drops:
-            # The end of its old socket must not be written down after its return.
-            if id_ in self._drops:
-                await asyncio.wait([self._drops[id_]])
+        async with self._lock_of(id_):
             async with self.gateway.database.transaction() as db:
-                found = await connections.resume(
+                before = await connections.resume(
                     db,
                     id_,
                     secret,
@@ -99,12 +97,11 @@ class Sessions:
                     remain=connection.remain,
                     fresh=fresh,
                 )
-                if found is None:
+                if before is None:
                     return None
-                await leave_lost(db, id_, identity, found.present)
-            before, secret, fresh = before or found, fresh or secret, None
-        connection.id = id_
-        self._add(connection)
+                await leave_lost(db, id_, identity, before.present)
+            connection.id = id_
+            self._add(connection)
         if before.was_live and before.process != self.process:
             async with self.gateway.database.session() as db:
                 await connections.tell_taken(db, before.process, id_)
@@ -123,18 +120,24 @@ class Sessions:
         if self.connections.get(connection.id) is connection:
             del self.connections[connection.id]
             task = asyncio.ensure_future(self._drop(connection))
-            self._drops[connection.id] = task
-            task.add_done_callback(lambda _: self._drops.pop(connection.id, None))
+            self._drops.add(task)
+            task.add_done_callback(self._drops.discard)
 
     async def _drop(self, connection: Connection) -> None:
-        """Until it is written down: what is not would be present for ever."""
+        """Until it is written down, what is not would be present for ever; or it has come back."""
         dropped = Dropped(connection.id, self.process, connection.remain)
-        while True:
-            try:
-                return await self._dropping.load(dropped)
-            except Unavailable as error:
-                log.debug("The end of a connection waits: %s", error)
-                await asyncio.sleep(BEAT)
+        async with self._lock_of(connection.id):
+            while connection.id not in self.connections:
+                try:
+                    await self._dropping.load(dropped)
+                    break
+                except Unavailable as error:
+                    log.debug("The end of a connection waits: %s", error)
+                    await asyncio.sleep(BEAT)
+
+    def _lock_of(self, id_: str) -> asyncio.Lock:
+        """The end of its old socket must not be written down after a connection's return."""
+        return self._locks.setdefault(id_, asyncio.Lock())
 
     async def close(self, connection: Connection) -> None:
         """By its client, for good."""

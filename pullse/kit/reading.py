@@ -173,7 +173,7 @@ def _inside(name: str, message: str) -> str:
     found = DEEPEST_FIELD.search(message)
     path = found[1] if found else ""
     if path.startswith("["):
-        return name + path if "." in path else name
+        return name + path if "]." in path else name
     return f"{name}.{path}" if path else name
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +15,7 @@ from pullse.errors import Unavailable
 from pullse.gateway import connections
 from pullse.gateway.capability import Capability
 from pullse.gateway.keys import create
-from pullse.kit.db import Database
+from pullse.kit.db import Database, Db
 from tests.gateway.protocol import (
     ATTACHED,
     AUTH,
@@ -344,6 +346,34 @@ async def test_after_a_cut_the_connection_is_the_same(served: Served) -> None:
         assert again.key == client.key
         assert "error" not in again.connected
         client = again
+
+
+async def test_an_end_that_is_noticed_during_the_return_is_not_written_down(
+    served: Served, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the statement that takes a connection over and what the process does of it."""
+    assert served.realtime.sessions
+    known = served.realtime.sessions.connections
+    client = await served.connect()
+    transaction = Database.transaction
+
+    @asynccontextmanager
+    async def slowly(of: Database) -> AsyncIterator[Db]:
+        async with transaction(of) as db:
+            yield db
+            await client.cut()
+            while client.id in known:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+
+    monkeypatch.setattr(Database, "transaction", slowly)
+    again = await served.resume(client)
+    await asyncio.sleep(0.3)
+
+    statement = "SELECT dropped_at FROM gateway_connections WHERE id = $1"
+    async with database.session() as db:
+        assert again.id == client.id
+        assert await db.value(statement, client.id) is None
 
 
 async def test_a_resume_may_change_the_format(served: Served) -> None:
