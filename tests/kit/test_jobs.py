@@ -161,12 +161,12 @@ async def test_a_worker_that_lost_its_lease_can_end_nothing(database: Database) 
 async def test_a_lease_is_renewed_while_the_job_runs(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit, "LEASE", 0.3)
+    monkeypatch.setattr(kit, "LEASE", 0.9)
 
     @job("test.long")
     async def long(database: Database) -> None:
         ran.append("begun")
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(2)
 
     async with database.transaction() as db:
         await long.later(db)
