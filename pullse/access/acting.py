@@ -11,8 +11,6 @@ from pullse.errors import Forbidden
 from pullse.kit.db import Database, Db, Struct
 from pullse.kit.events import Actor
 
-LOCAL = "owner"
-"""Who it is that pullse dev takes everybody for; nobody else is ever called so."""
 MEANS = "local"
 MOST = 12
 
@@ -50,5 +48,5 @@ async def begin(database: Database, agent_id: UUID, browser: Browser, *, by: Act
 
 
 def check(by: Actor) -> None:
-    if by.id != LOCAL:
+    if not by.is_local:
         raise Forbidden("Only the owner of pullse dev works as somebody else.")

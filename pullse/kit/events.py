@@ -46,7 +46,13 @@ class Actor(Struct, frozen=True):
     token: UUID | None = None
     lacks: Callable[[], Forbidden] | None = None
 
+    @property
+    def is_local(self) -> bool:
+        """At the machine itself, signed in as nobody, as one is at pullse dev."""
+        return self.id == LOCAL
 
+
+LOCAL = "owner"
 SYSTEM = Actor("system", teams=None)
 OPERATOR = Actor("operator", teams=None)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pullse.kit.edge import ANONYMOUS, EVERYTHING, NotLetIn, Visitor
+from pullse.kit.events import LOCAL
 
 LOOPBACK = rb"(localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(:\d{1,5})?"
 LOOPBACK_HOST = re.compile(LOOPBACK, re.IGNORECASE)
@@ -142,7 +143,7 @@ class LocalOwner:
                 check_site(scope, headers, is_sure=True)
                 return visitor
         if token is None or self.find is None or scope["path"] in OPEN:
-            return Visitor("owner", EVERYTHING, teams=None)
+            return Visitor(LOCAL, EVERYTHING, teams=None)
         visitor = await self.find(token)
         if visitor is None:
             raise NotLetIn(401, "This token is not known, or no longer good.", "unauthorized")

@@ -225,6 +225,7 @@ def drawn(
             "path": scope["path"],
             "feed": scope.get("feed"),
             "own_id": None if viewer is None else scope["actor"].id,
+            "is_local": viewer is not None and scope["actor"].is_local,
             "release": RELEASE,
             "address": address_of(scope),
             "refused": False,

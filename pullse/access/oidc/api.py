@@ -100,7 +100,7 @@ def ours(request: Request, path: str, headers: Headers | None = None) -> Answer:
     To a browser, a redirect goes on being the other site's request, and `pullse dev` takes none
     of those: there it is a step of our own.
     """
-    if request.actor.id != "owner":
+    if not request.actor.is_local:
         return see_other(path, headers)
     step = (b"refresh", f"0; url={path}".encode("ascii"))
     return Answer(200, b"", [step, (b"content-length", b"0"), *(headers or ())])

@@ -92,7 +92,7 @@ def page(
         done=asked and asked.done,
         return_to=path,
         providers=providers,
-        is_local=request.actor.id == "owner",
+        is_local=request.actor.is_local,
     )
 
 

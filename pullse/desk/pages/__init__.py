@@ -12,6 +12,7 @@ from pullse.desk.pages import (
     preview,
     story,
     ticket,
+    trash,
     trashing,
     undoing,
 )
@@ -20,6 +21,7 @@ from pullse.web.frame import Place
 
 pages: list[Call] = [
     *lists.pages,
+    *trash.pages,
     *bulk.pages,
     *look.pages,
     *counts.pages,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from pullse.desk import lists, queries
-from pullse.desk.pages.lists import again, back_to
+from pullse.desk.pages.returning import again, back_to
 from pullse.errors import Invalid, Refusal
 from pullse.kit.db import Db
 from pullse.kit.pages import Form, Shown, doing, read_form, see, status_of

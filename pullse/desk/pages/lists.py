@@ -1,5 +1,5 @@
 """
-`/`, `/tickets` and `/trash`: lists of tickets.
+`/` and `/tickets`: lists of tickets.
 
 An address that can't be is answered by the list's page too: it has no rows, says beside each
 field what is wrong with it, and leads on to the list without that.
@@ -7,17 +7,19 @@ field what is wrong with it, and leads on to the list without that.
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
 from pullse.desk import columns, lists, queries, straying
 from pullse.desk.columns import Column
+from pullse.desk.heads import HERE, at, chips, head, sorted_by
 from pullse.desk.lists import Asked, Ticket, Wanted
 from pullse.desk.pages import story
+from pullse.desk.telling import told
 from pullse.errors import Invalid, Refusal
-from pullse.kit.db import Db, Struct
+from pullse.kit.db import Db
 from pullse.kit.pages import (
     EMPTY,
     FRAGMENT,
@@ -30,40 +32,13 @@ from pullse.kit.pages import (
 )
 from pullse.kit.reading import Malformed
 from pullse.kit.web import Request
-from pullse.tickets import listing, receipts
-from pullse.tickets.model import Cursor, Order, Priority, Status
+from pullse.tickets import listing
+from pullse.tickets.model import Order, Priority, Status
 from pullse.web.frame import Preferences, frame_of, piece, shown
-
-HERE = "/tickets"
-TRASH = "/trash"
-IN_TRASH = "trash"
-"""In the place of a list's text."""
-ON_A_PAGE = 50
 
 
 class Home(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     done: Annotated[str, Meta(max_length=1000)] | None = None
-
-
-class InTrash(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cursor: Cursor | None = None
-    done: Annotated[str, Meta(max_length=1000)] | None = None
-
-
-class Head(Struct, frozen=True):
-    """A column's head: where a click leads, and how it is sorted now (as `aria-sort`)."""
-
-    name: str
-    href: str | None = None
-    sorted: str | None = None
-
-
-class Chip(Struct, frozen=True):
-    """A filter that is set, and the list without it."""
-
-    name: str
-    value: str
-    href: str
 
 
 async def home(request: Request) -> Shown:
@@ -255,85 +230,6 @@ async def people(request: Request, asked: Asked) -> Shown:
     return await piece(request, "desk/list_people.html", agents=found, starts=not asked.q)
 
 
-async def trash(request: Request) -> Shown:
-    try:
-        asked = request.read_query(InTrash)
-        return await page_of_trash(request, asked.cursor, done=asked.done)
-    except (Invalid, Malformed) as error:
-        if not wants_page(request.scope):
-            raise
-        given = EMPTY.refused(error)
-        return await drawn_trash(request, status_of(error), given, rows=((), None), is_first=True)
-
-
-async def page_of_trash(
-    request: Request,
-    cursor: str | None = None,
-    form: Form = EMPTY,
-    status: int = 200,
-    *,
-    done: str | None = None,
-) -> Shown:
-    async with request.database.session() as db:
-        found = await listing.trash(db, cursor, ON_A_PAGE, request.actor.teams, brief=True)
-    rows = (lists.tickets_in(found), found.next_cursor)
-    return await drawn_trash(
-        request, status, None, form, rows=rows, is_first=cursor is None, done=done
-    )
-
-
-async def drawn_trash(
-    request: Request,
-    status: int,
-    given: Form | None,
-    form: Form = EMPTY,
-    *,
-    rows: tuple[Sequence[Ticket], str | None],
-    is_first: bool,
-    done: str | None = None,
-) -> Shown:
-    """`given` is an address that can't be."""
-    tickets, cursor = rows
-    return await shown(
-        request,
-        "desk/trash.html",
-        status,
-        tickets=tickets,
-        given=given,
-        is_astray=given is not None,
-        is_first=is_first,
-        more=cursor and f"{TRASH}?cursor={cursor}",
-        columns=columns.OF_TRASH,
-        heads=[Head(each.name) for each in columns.OF_TRASH],
-        edit=None,
-        text=IN_TRASH,
-        **told(request, form, done),
-    )
-
-
-async def again(request: Request, text: str, form: Form, status: int) -> Shown:
-    """The list that a form stood on, with what was wrong."""
-    if text == IN_TRASH:
-        return await page_of_trash(request, None, form, status)
-    return await page(request, asked_before(text), form, status)
-
-
-def back_to(text: str | None, *, receipt: str | None = None, open_: str | None = None) -> str:
-    more = [("done", receipt)] if receipt else []
-    more += [("open", open_)] if open_ else []
-    if text == IN_TRASH:
-        return f"{TRASH}?{urlencode(more)}" if more else TRASH
-    return at([*lists.pairs_of(asked_before(text or "")), *more])
-
-
-def asked_before(text: str) -> Asked:
-    """What a form says of where it stood; it may say anything."""
-    try:
-        return lists.asked_in(text.encode("ascii", "replace"))
-    except Refusal:
-        return Asked()
-
-
 def rows_of(
     tickets: Sequence[Ticket], cursor: str | None, wanted: Wanted, chosen: Sequence[Column]
 ) -> dict[str, Any]:
@@ -348,47 +244,9 @@ def rows_of(
     }
 
 
-def told(request: Request, form: Form, done: str | None) -> dict[str, Any]:
-    """What was done, or what was wrong."""
-    return {
-        "form": form,
-        "receipt": receipts.find(request, done),
-        "token": done,
-        "chosen": {each.partition(".")[0]: True for each in form.values("ticket")},
-    }
-
-
-def at(pairs: Sequence[tuple[str, str]]) -> str:
-    return f"{HERE}?{urlencode(pairs)}" if pairs else HERE
-
-
 def pairs_of_page(asked: Asked) -> list[tuple[str, str]]:
     pairs = list(lists.pairs_of(asked))
     return pairs if asked.cursor is None else [*pairs, ("cursor", asked.cursor)]
-
-
-def head(column: Column, wanted: Wanted) -> Head:
-    """A second click turns the order round."""
-    if column.first is None or column.other is None:
-        return Head(column.name)
-    now = wanted.query.sort
-    following = column.other if now is column.first else column.first
-    direction = None
-    if now in (column.first, column.other):
-        direction = "descending" if now.startswith("-") else "ascending"
-    return Head(column.name, at(sorted_by(wanted, following)), direction)
-
-
-def sorted_by(wanted: Wanted, order: Order) -> list[tuple[str, str]]:
-    sort = [] if order is Order.NEWEST else [("sort", str(order))]
-    return [*wanted.without("sort"), *sort]
-
-
-def chips(wanted: Wanted) -> list[Chip]:
-    return [
-        Chip(name, value, at([pair for pair in wanted.pairs if pair != (name, value)]))
-        for name, value in wanted.without("sort")
-    ]
 
 
 def offered(choices: Sequence[queries.Choice], kind: str) -> list[queries.Choice]:
@@ -400,5 +258,4 @@ PIECES = {"more": more, "rows": rows, "people": people}
 pages: list[Any] = [
     showing("/", home, "tickets:read", query=Home),
     showing(HERE, index, "tickets:read", query=Asked),
-    showing(TRASH, trash, "tickets:read", query=InTrash),
 ]

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from pullse.desk import columns
 from pullse.desk.pages.bulk import ListText
-from pullse.desk.pages.lists import again, back_to
+from pullse.desk.pages.returning import again, back_to
 from pullse.errors import Refusal
 from pullse.kit.pages import Shown, doing, read_form, see, status_of
 from pullse.kit.web import Request
