@@ -34,6 +34,7 @@ SEARCHES: dict[str, tuple[str, dict[str, str]]] = {
     "a rare word": ("rare", {}),
     "a middling word": ("middling", {}),
     "a common word": ("common", {}),
+    "a common word, last updated first": ("common", {"sort": "-updated"}),
     "two words": ("two words", {}),
     "a rare word, open and urgent": ("rare", {"status": "open", "priority": "urgent"}),
     "a middling word, open and urgent": ("middling", {"status": "open", "priority": "urgent"}),

@@ -3,6 +3,8 @@
 import httpx
 import pytest
 
+from pullse.kit.db import Database
+from pullse.tickets import listing
 from tests.api.calls import change, delete, new_agent, new_ticket, pages, titles
 
 STORY = {
@@ -61,8 +63,14 @@ async def test_no_text_is_an_error(client: httpx.AsyncClient) -> None:
         assert (await client.get("/api/tickets", params={"q": q})).status_code == 200
 
 
+@pytest.mark.parametrize("common", [listing.COMMON, -1], ids=["sorted", "walked"])
 @pytest.mark.usefixtures("story")
-async def test_words_go_with_filters_and_orders(client: httpx.AsyncClient) -> None:
+async def test_words_go_with_filters_and_orders(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, common: int
+) -> None:
+    """Also where so many tickets have them that they are looked for in the order."""
+    monkeypatch.setattr(listing, "COMMON", common)
+    monkeypatch.setattr(listing, "SHARE", -1)
     ada = await new_agent(client)
     mine = await new_ticket(client, "Another invoice", status="closed", priority="urgent")
     await change(client, mine, assigned_to=ada["id"])
@@ -84,6 +92,30 @@ async def test_words_go_with_filters_and_orders(client: httpx.AsyncClient) -> No
         assert await titles(client, q="invoice", sort=order) == wanted
         split = [page async for page in pages(client, q="invoice", sort=order, limit=1)]
         assert [page[0]["title"] for page in split] == wanted
+        for filters in ({"assigned_to": both}, {"team_id": "none"}, {"status": "open,closed"}):
+            assert await titles(client, q="invoice", sort=order, **filters) == wanted
+
+
+async def test_words_of_many_tickets_are_told_from_those_of_few(
+    client: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "COMMON", 20)
+    async with database.session() as db:
+        await db.run(
+            """
+            INSERT INTO tickets (id, title, description)
+                 SELECT gen_random_uuid(), CASE WHEN n <= 500 THEN 'printer' ELSE 'other' END,
+                        CASE n % 60 WHEN 0 THEN 'paper' WHEN 1 THEN 'zebra_crossing' ELSE '-' END
+                   FROM generate_series(1, 1000) AS n
+            """
+        )
+        await db.run("ANALYZE tickets")
+        assert await listing.are_common(db, "printers")
+        assert await listing.are_common(db, "printer OR --paper")
+        for few in ("paper", "zebra/crossing", "printer paper", "unheard", "", "-"):
+            assert not await listing.are_common(db, few)
+        monkeypatch.setattr(listing, "SHARE", 0.6)
+        assert not await listing.are_common(db, "printer")
 
 
 @pytest.mark.usefixtures("story")
