@@ -29,6 +29,7 @@ NAMES = (
     "key.created",
     "key.revoked",
     "key.reset",
+    "key.tokens_revoked",
     "job.retried",
     "job.deleted",
     "audit.exported",

@@ -12,6 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import msgspec
+
 from pullse.gateway import keys, revocations, tokens
 from pullse.gateway.capability import Capability
 from pullse.gateway.errors import (
@@ -33,7 +35,9 @@ from pullse.gateway.jwt import Jwt, broken
 from pullse.gateway.keys import APP, TOKENS, DevKey, Key
 from pullse.gateway.revocations import Revocation, Revocations
 from pullse.gateway.tokens import Claims, TokenRequest
+from pullse.kit import audit
 from pullse.kit.db import Database, Db
+from pullse.kit.events import Actor
 from pullse.kit.loader import gather
 from pullse.kit.secret import Secret
 
@@ -136,8 +140,14 @@ class Keyring:
             TOKENS, secret, capability, client_id, issued=issued, ttl=ttl, holder=holder
         )
 
-    async def revoke(self, key_name: str, given: Any, credentials: Credentials) -> dict[str, Any]:
-        """BatchResult; from now on here, within a second everywhere. Raises Failure."""
+    async def revoke(
+        self, key_name: str, given: Any, credentials: Credentials, *, by: Actor
+    ) -> dict[str, Any]:
+        """
+        BatchResult; from now on here, within a second everywhere. Raises Failure.
+
+        `by` says where it comes from; who it is, is the key.
+        """
         if credentials.key is None and credentials.token is not None:
             raise Failure(NEEDS_KEY, "Tokens are revoked by their key, not by a token.", 401)
         key = await self._own(key_name, credentials)
@@ -147,6 +157,9 @@ class Keyring:
         wanted = revocations.Wanted.read(given, at)
         async with self._database.transaction() as db:
             await revocations.add(db, key_name, wanted)
+            if wanted.sound:
+                who = msgspec.structs.replace(by, id=f"key:{key_name}")
+                await audit.record(db, "key.tokens_revoked", by=who, data=wanted.told(key_name))
         await self._read()
         return revocations.results(wanted, at)
 

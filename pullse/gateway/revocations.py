@@ -16,6 +16,7 @@ MARGIN = 30_000
 PAST_AT_MOST = tokens.HOUR
 TARGETS_AT_MOST = 100
 LENGTH_AT_MOST = 2_100
+TOLD_AT_MOST, TOLD_LENGTH = 10, 200
 KINDS = ("clientId", "revocationKey", "channel")
 
 
@@ -121,6 +122,16 @@ class Wanted:
             raise Failure(BAD_PARAMETER, "allowReauthMargin: true or false.")
         return cls(targets, issued_before, margin)
 
+    @property
+    def sound(self) -> list[str]:
+        """The targets that make sense."""
+        return [each for each in self.targets if is_target(each)]
+
+    def told(self, key_name: str) -> dict[str, Any]:
+        """For the audit trail, which keeps it for good: only the first of many targets."""
+        first = [each[:TOLD_LENGTH] for each in self.sound[:TOLD_AT_MOST]]
+        return {"key": key_name, "targets": first, "count": len(self.sound)}
+
 
 def is_target(text: str) -> bool:
     kind, _, value = text.partition(":")
@@ -138,7 +149,7 @@ def results(wanted: Wanted, at: int) -> dict[str, Any]:
         {"target": each, **(done if is_target(each) else {"error": wrong.info})}
         for each in wanted.targets
     ]
-    count = sum(map(is_target, wanted.targets))
+    count = len(wanted.sound)
     return {"successCount": count, "failureCount": len(found) - count, "results": found}
 
 
@@ -151,7 +162,7 @@ async def add(db: Db, key_name: str, wanted: Wanted) -> None:
              SELECT $1, target, $3, $4 FROM unnest($2::text[]) AS target
         """,
         key_name,
-        [each for each in wanted.targets if is_target(each)],
+        wanted.sound,
         wanted.issued_before,
         wanted.has_margin,
     )

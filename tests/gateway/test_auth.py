@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from pullse.gateway.keys import DEV_KEY, TOKENS, DevKey
 from pullse.gateway.revocations import Revocation, Revocations, Row
 from pullse.gateway.tokens import HOUR
 from pullse.kit.db import Database, open_database
+from pullse.kit.events import SYSTEM
 from pullse.kit.secret import Secret
 
 SECRET = Secret("one-secret-of-more-than-32-characters")
@@ -213,7 +215,9 @@ async def test_nobody_comes_in_by_our_own_key(keyring: Keyring) -> None:
     made["mac"] = tokens.mac_of(fields, SECRET.of_key(TOKENS))
     assert await code_of(keyring.request_token(TOKENS, made, Credentials())) == 40101
     assert await code_of(keyring.request_token(TOKENS, {}, Credentials(own))) == 40101
-    assert await code_of(keyring.revoke(TOKENS, {"targets": ["clientId:a"]}, Credentials(own)))
+    assert await code_of(
+        keyring.revoke(TOKENS, {"targets": ["clientId:a"]}, Credentials(own), by=SYSTEM)
+    )
 
 
 async def test_strangers_cost_no_query_and_no_memory(database: Database, key: str) -> None:
@@ -547,7 +551,7 @@ async def test_news_read_by_the_way_are_still_news(
 
 async def revoke(keyring: Keyring, key: str, *targets: str, **more: Any) -> dict[str, Any]:
     body = {"targets": list(targets), **more}
-    return await keyring.revoke(name_of(key), body, Credentials(key))
+    return await keyring.revoke(name_of(key), body, Credentials(key), by=SYSTEM)
 
 
 async def test_tokens_of_a_client_are_revoked(
@@ -578,6 +582,20 @@ async def test_tokens_of_a_client_are_revoked(
     again = (await granted(keyring, revocable, client_id="ada"))["token"]
     assert await by_token(keyring, again)
     assert (await by_key(keyring, revocable, "ada")).client_id == "ada"
+
+
+async def test_who_revoked_which_is_in_the_audit_trail(
+    keyring: Keyring, revocable: str, database: Database
+) -> None:
+    targets = ["clientId:ada", "nonsense", *(f"channel:{number}" for number in range(12))]
+    await revoke(keyring, revocable, *targets, "clientId:" + "é" * 900)
+    await revoke(keyring, revocable, "nonsense")
+    async with database.session() as db:
+        ((name, actor, data),) = await db.rows("SELECT name, actor, data FROM audit")
+    assert (name, actor) == ("key.tokens_revoked", f"key:{name_of(revocable)}")
+    told = json.loads(data)
+    assert (told["key"], told["count"]) == (name_of(revocable), 14)
+    assert told["targets"] == ["clientId:ada", *(f"channel:{number}" for number in range(9))]
 
 
 async def test_what_a_target_matches(keyring: Keyring, revocable: str) -> None:
@@ -692,18 +710,21 @@ async def test_targets_that_make_no_sense_are_refused_one_by_one(
 async def test_revocations_that_are_refused(
     keyring: Keyring, revocable: str, body: Any, code: int
 ) -> None:
-    assert await code_of(keyring.revoke(name_of(revocable), body, Credentials(revocable))) == code
+    assert (
+        await code_of(keyring.revoke(name_of(revocable), body, Credentials(revocable), by=SYSTEM))
+        == code
+    )
 
 
 async def test_who_may_revoke(keyring: Keyring, key: str, revocable: str) -> None:
     body = {"targets": ["clientId:ada"]}
     name = name_of(revocable)
     token = Credentials(None, signed(revocable))
-    assert await code_of(keyring.revoke(name, body, token)) == 40162
-    assert await code_of(keyring.revoke(name, body, Credentials(key))) == 40101
-    assert await code_of(keyring.revoke(name, body, Credentials())) == 40101
-    assert await code_of(keyring.revoke(name, body, Credentials(f"{name}:x"))) == 40101
-    assert await code_of(keyring.revoke(name_of(key), body, Credentials(key))) == 40163
+    assert await code_of(keyring.revoke(name, body, token, by=SYSTEM)) == 40162
+    assert await code_of(keyring.revoke(name, body, Credentials(key), by=SYSTEM)) == 40101
+    assert await code_of(keyring.revoke(name, body, Credentials(), by=SYSTEM)) == 40101
+    assert await code_of(keyring.revoke(name, body, Credentials(f"{name}:x"), by=SYSTEM)) == 40101
+    assert await code_of(keyring.revoke(name_of(key), body, Credentials(key), by=SYSTEM)) == 40163
 
 
 async def test_revocations_are_seen_in_whatever_order_they_are_written(
