@@ -111,13 +111,12 @@ async def search(
 
 async def are_common(db: Db, words: str | None) -> bool:
     """By the planner's estimate, half a millisecond; to count them would take what is saved."""
-    sql = f"SELECT FROM tickets WHERE deleted_at IS NULL AND {with_words('$1')}"
-    plan = json.loads(await db.value(f"EXPLAIN (FORMAT JSON) {sql}", separate(words)))
+    plan = json.loads(await db.value(ESTIMATE_SQL, separate(words)))
     found: float = plan[0]["Plan"]["Plan Rows"]
     if found <= COMMON:
         return False
-    statement = "SELECT reltuples FROM pg_class WHERE oid = 'tickets'::regclass"
-    return bool(found > SHARE * await db.value(statement))
+    all_ = await db.value("SELECT reltuples FROM pg_class WHERE oid = 'tickets'::regclass")
+    return bool(found > SHARE * all_)
 
 
 def page(row: Row, order: Order) -> Page:
@@ -377,6 +376,10 @@ def trash_sql(columns: str, names: str = "") -> str:
         """
 
 
+ESTIMATE_SQL = f"""
+    EXPLAIN (FORMAT JSON)
+        SELECT FROM tickets WHERE deleted_at IS NULL AND {with_words("$1")}
+        """
 LIST_SQL = statement(Shape(order=Order.NEWEST))
 TRASH_SQL = trash_sql(COLUMNS)
 BRIEF_TRASH_SQL = trash_sql(BRIEF, NAMES)

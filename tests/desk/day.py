@@ -71,6 +71,7 @@ async def operating(url: str) -> AsyncIterator[httpx.AsyncClient]:
 async def come_in(page: "Page", url: str, name: str = "ada") -> None:
     """By keyboard: the field for the address has the focus already."""
     await page.goto(f"{url}/sign-in")
+    await page.wait_for_function("() => document.activeElement.matches('input')")
     await type_(page, f"{name}@example.org")
     await keys(page, "Tab")
     await type_(page, PASSWORD)
