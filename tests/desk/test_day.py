@@ -79,6 +79,7 @@ async def test_a_day_by_keyboard_alone(database: Database, browser: "Browser") -
         # A new one; the browser is closed too early, and what was typed is there again.
         await keys(page, "c")
         await page.wait_for_url("**/tickets/new")
+        await until(lambda: page.evaluate(f"{ACTIVE}.id"), "title")
         await type_(page, "Till is out of paper")
         await keys(page, "Tab", "Tab")
         await type_(page, "The last roll is in.")
