@@ -85,7 +85,7 @@ async def undo(request: Request) -> Answer:
 async def done(db: Db, task: BulkTask, request: Request) -> Outcome:
     tickets = [One(each.id, each.version) for each in task.tickets]
     if isinstance(task.changes, BulkChanges):
-        changes = msgspec.convert(msgspec.to_builtins(task.changes), TicketChanges)
+        changes = TicketChanges(**msgspec.structs.asdict(task.changes))
         return await bulk.change(db, tickets, changes, by=request.actor)
     act = bulk.delete if task.action == "delete" else bulk.restore
     return await act(db, tickets, by=request.actor)

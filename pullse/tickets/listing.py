@@ -101,17 +101,18 @@ async def search(
     these tickets alone.
     """
     shape, values = take_apart(query, seen, brief=brief, among=among)
-    if shape.has_words:
+    if query.q:
         # What a plan costs depends on how common the words are: never a generic one.
         await db.run("SET LOCAL plan_cache_mode = force_custom_plan")
-        if shape.order not in BY_CREATION and not shape.is_among and await are_common(db, query.q):
+        has_index = shape.order in BY_CREATION or shape.is_among
+        if not has_index and await are_common(db, query.q):
             shape = msgspec.structs.replace(shape, are_common=True)
     return page(await db.one(Row, statement(shape), *values, query.limit), query.sort)
 
 
-async def are_common(db: Db, words: str | None) -> bool:
+async def are_common(db: Db, words: str) -> bool:
     """By the planner's estimate, half a millisecond; to count them would take what is saved."""
-    plan = json.loads(await db.value(ESTIMATE_SQL, separate(words)))
+    plan = json.loads(await db.value(ESTIMATE_SQL, bearable(words)))
     found: float = plan[0]["Plan"]["Plan Rows"]
     if found <= COMMON:
         return False
@@ -170,7 +171,7 @@ def take_apart(
         values.append(seen)
     values += ranges.values()
     if query.q:
-        values.append(separate(query.q))
+        values.append(bearable(query.q))
     if among is not None:
         values.append(among)
     if place is not None:
@@ -280,8 +281,8 @@ def with_words(parameter: str) -> str:
     return f"words @@ websearch_to_tsquery('pg_catalog.english', {words})"
 
 
-def separate(words: str | None) -> str:
-    return NEGATIONS.sub("-", words or "")
+def bearable(words: str) -> str:
+    return NEGATIONS.sub("-", words)
 
 
 def any_of(conditions: list[str]) -> list[str]:

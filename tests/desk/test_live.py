@@ -1,6 +1,5 @@
 """A page that stays open all day, in real browsers: cuts, restarts, tabs that come and go."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from pullse.web import frame
 from tests.access.people import run
 from tests.access.sign_in import hire_with_password
 from tests.desk.live import NOTED, Port, enter, facts, is_live, note, process, told, write
-from tests.web.browsing import browser, fill, person
+from tests.web.browsing import browser, fill, held, person
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -41,19 +40,11 @@ async def test_what_happened_while_a_page_was_made_is_told_to_it(
     port = Port()
     async with process(database, port) as operator, person(browser) as page:
         await enter(page, port.url)
-        loading, written = asyncio.Event(), asyncio.Event()
-
-        async def held(route: Any) -> None:
-            loading.set()
-            await written.wait()
-            await route.continue_()
-
-        await page.route("**/pullse.js", held)
-        await page.goto(f"{port.url}/account", wait_until="commit")
-        await page.evaluate(NOTED)
-        await loading.wait()
-        ids = await write(operator, 3)
-        written.set()
+        async with held(page, "**/pullse.js") as loading:
+            await page.goto(f"{port.url}/account", wait_until="commit")
+            await page.evaluate(NOTED)
+            await loading.wait()
+            ids = await write(operator, 3)
         assert await facts(page, 3) == ids
 
 

@@ -1,6 +1,5 @@
 """A ticket's page in real browsers: in place, by two at once, by keyboard, without scripts."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from pullse.kit.db import Database
 from tests.access.sign_in import PASSWORD, hire_with_password
 from tests.api.calls import Body, change, get, new_ticket
 from tests.desk.live import Port, is_live, process
-from tests.web.browsing import browser, fill, person, press
+from tests.web.browsing import browser, fill, held, person, press
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Locator, Page
@@ -126,19 +125,11 @@ async def test_what_is_chosen_while_another_choice_is_on_its_way_is_sent_after_i
     async with serving(database) as (operator, url), person(browser) as page:
         await new_ticket(operator)
         await opened(page, url)
-        arrived, free = asyncio.Event(), asyncio.Event()
-
-        async def late(route: Any) -> None:
-            arrived.set()
-            await free.wait()
-            await route.continue_()
-
-        await page.route("**/changes", late)
-        await page.get_by_label("Status").select_option("resolved")
-        await arrived.wait()
-        await page.get_by_label("Priority").select_option("urgent")
-        await page.locator("body").click(position={"x": 5, "y": 400})
-        free.set()
+        async with held(page, "**/changes") as arrived:
+            await page.get_by_label("Status").select_option("resolved")
+            await arrived.wait()
+            await page.get_by_label("Priority").select_option("urgent")
+            await page.locator("body").click(position={"x": 5, "y": 400})
         await said(page).get_by_text("set priority to Urgent, from Low").wait_for()
         found = await ticket_now(operator)
         assert (found["status"], found["priority"]) == ("resolved", "urgent")

@@ -1,5 +1,6 @@
 """People with their own browsers, a real Chromium each, which must have nothing to complain of."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,21 @@ def watch(context: "BrowserContext", complaints: list[str], expected: Sequence[s
 
     context.on("console", said)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
+
+
+@asynccontextmanager
+async def held(page: "Page", pattern: str) -> AsyncIterator[asyncio.Event]:
+    """Requests for it wait for the end of the block; the event tells that one has come."""
+    arrived, free = asyncio.Event(), asyncio.Event()
+
+    async def late(route: Any) -> None:
+        arrived.set()
+        await free.wait()
+        await route.continue_()
+
+    await page.route(pattern, late)
+    yield arrived
+    free.set()
 
 
 async def press(page: "Page", name: str) -> None:
